@@ -1,0 +1,136 @@
+"""What everyone agrees on: replicas, observations, decisions and events as plain frozen data.
+
+Every type is a `msgspec.Struct`, so each has one JSON form, used by the store, the journal and
+the admin API alike. Times named `at` are Unix seconds, durations are seconds.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class ReplicaState(StrEnum):
+    """Where a replica stands in its life."""
+
+    STARTING = "starting"
+    """Process exists or endpoint is configured; not yet proven healthy. Gets no traffic."""
+    READY = "ready"
+    """Healthy; gets traffic."""
+    UNHEALTHY = "unhealthy"
+    """Was ready, now fails its health checks. Gets no new traffic."""
+    DRAINING = "draining"
+    """Finishes what it has, gets nothing new, then stops."""
+    BACKOFF = "backoff"
+    """Its process ended by itself; it is started again when its delay is over."""
+    STOPPED = "stopped"
+    """Gone."""
+
+
+class Replica(Struct, frozen=True, kw_only=True):
+    """One running instance of a version, as the membership shows it."""
+
+    name: str
+    """Unique and never reused, e.g. `support-v1-3`."""
+    pool: str
+    version: str
+    host: str
+    """Empty for a worker of a pool without a route that has no endpoint."""
+    port: int
+    slots: int
+    """Requests it takes at once."""
+    state: ReplicaState
+    cell: int
+    """Index of its counters in the telemetry slab; -1 when it has none."""
+    pid: int | None = None
+    since: float = 0.0
+    """Unix time of the last change of state."""
+    restarts: int = 0
+    note: str = ""
+    """Why it is in this state, in a few words."""
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """One measured input of one tick, already scaled to one version.
+
+    `value` is a total over the version (not per replica) unless `per_replica_value` is set:
+    then it is a ratio-style metric, such as a latency, that replicas share.
+    """
+
+    signal: str
+    """Name shown to people, e.g. `router.in_flight`, `redis:jobs:support`, `prometheus[0]`."""
+    value: float | None
+    """None: the signal was lost this tick; see `error`."""
+    target: float
+    """What one replica should carry, or for a ratio metric the wanted value."""
+    ratio: bool = False
+    """True: compare `value / target` to the present size (HPA style), not `ceil(value/target)`."""
+    error: str | None = None
+
+
+class Observation(Struct, frozen=True, kw_only=True):
+    """All that is known of one version of a pool at one tick."""
+
+    pool: str
+    version: str
+    at: float
+    monotonic: float
+    weight: int
+    desired: int
+    """Replicas asked for at present."""
+    ready: int
+    starting: int
+    in_flight: int
+    queued: int
+    slots: int
+    """Slots of one replica."""
+    readings: tuple[Reading, ...]
+
+
+class Proposal(Struct, frozen=True, kw_only=True):
+    """What one reading alone would ask for."""
+
+    signal: str
+    replicas: int | None
+    """None: the signal is lost and proposes nothing."""
+    reason: str
+
+
+class Direction(StrEnum):
+    """Which way a decision moves a version."""
+
+    UP = "up"
+    DOWN = "down"
+    HOLD = "hold"
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What one tick decided for one version, and why."""
+
+    pool: str
+    version: str
+    at: float
+    current: int
+    wanted: int
+    """What the policy asked for before the guardrails."""
+    desired: int
+    """What is applied."""
+    direction: Direction
+    reason: str
+    """One sentence for people."""
+    proposals: tuple[Proposal, ...] = ()
+    limits: tuple[str, ...] = ()
+    """Guardrails that changed `wanted` to `desired`, in the order they applied."""
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Something that happened once: a reload, a crash, an ejection, a lost signal."""
+
+    at: float
+    kind: str
+    """Dotted lower-case name, e.g. `replica.ready`, `config.rejected`, `store.lost`."""
+    message: str
+    pool: str = ""
+    version: str = ""
+    replica: str = ""

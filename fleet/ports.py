@@ -1,0 +1,53 @@
+"""Where the floors meet: the interfaces through which router and scaler are joined.
+
+`scaler` sees the data plane only as a `Gateway`; `headrace` provides it. Neither `router` nor
+`scaler` imports the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fleet.model import Decision, Event, Replica
+from fleet.telemetry.slab import VersionTotals
+
+
+class Gateway(Protocol):
+    """The data plane, as the control loop sees it."""
+
+    def publish(self, pool: str, replicas: Sequence[Replica]) -> None:
+        """Replace the membership of `pool` in every worker. Never blocks."""
+        ...
+
+    async def drained(self, replica: str) -> None:
+        """Return when no worker holds a lease on `replica` (published as draining before)."""
+        ...
+
+    def in_flight(self, replica: Replica) -> int:
+        """Leases held on `replica` now, over all workers."""
+        ...
+
+    def totals(self, pool: str, version: str) -> VersionTotals:
+        """Counters of a version since it was first seen, summed over all workers."""
+        ...
+
+    def allocate_cell(self) -> int:
+        """Reserve a zeroed telemetry cell for a new replica."""
+        ...
+
+    def free_cell(self, cell: int) -> None:
+        """Give a cell back once its replica is gone from every worker."""
+        ...
+
+
+class Recorder(Protocol):
+    """Where decisions and events go: the journal. Never blocks, never raises."""
+
+    def decision(self, decision: Decision) -> None:
+        """Record one decision."""
+        ...
+
+    def event(self, event: Event) -> None:
+        """Record one event."""
+        ...

@@ -1,0 +1,214 @@
+"""Counters in one memory-mapped slab, shared by control and all workers.
+
+Each worker owns one row and is its only writer, so an increment on the request path is one
+plain store and needs no lock; control sums the rows. A row is 64-bit unsigned words:
+
+    row = VERSION_BLOCKS blocks of BLOCK_WORDS  +  CELLS cells of CELL_WORDS  +  WORKER_WORDS
+
+A *block* counts the requests of one version (block 0: requests that matched no pool), a *cell*
+the leases of one replica. The slab is an anonymous memory file: pages never touched cost nothing,
+and what a crashed worker counted stays.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from typing import Final
+
+from msgspec import Struct
+
+from fleet.telemetry.histogram import BUCKETS
+
+MAX_WORKERS: Final = 64
+VERSION_BLOCKS: Final = 2048
+BLOCK_WORDS: Final = 128
+CELLS: Final = 16384
+CELL_WORDS: Final = 2
+WORKER_WORDS: Final = 64
+
+# Words of a block. Classes are the first digit of the status; 0 is "no reply was sent".
+REQUESTS: Final = 0  # 6 words, by class 0..5
+STARTED: Final = 6
+QUEUED: Final = 7  # entered the queue
+UNQUEUED: Final = 8  # left the queue, for whatever reason
+SHED: Final = 9  # refused: queue full
+QUEUE_TIMEOUTS: Final = 10
+RETRIES: Final = 11
+UPSTREAM_FAILURES: Final = 12  # connect errors, resets, bad replies
+CLIENT_ABORTS: Final = 13
+BYTES_IN: Final = 14
+BYTES_OUT: Final = 15
+LEASED: Final = 16
+RELEASED: Final = 17
+LEASE_MICROSECONDS: Final = 18  # summed over released leases
+DURATION_US: Final = 20  # sum, microseconds
+DURATION: Final = 21  # BUCKETS words
+WAIT_US: Final = 40
+WAIT: Final = 41
+FIRST_BYTE_US: Final = 60
+FIRST_BYTE: Final = 61
+
+# Words of a cell.
+CELL_ACQUIRED: Final = 0
+CELL_RELEASED: Final = 1
+
+# Words of a worker's own part.
+CONNECTIONS_OPENED: Final = 0
+CONNECTIONS_CLOSED: Final = 1
+LOG_LINES_DROPPED: Final = 2
+
+_CELLS_AT: Final = VERSION_BLOCKS * BLOCK_WORDS
+_WORKER_AT: Final = _CELLS_AT + CELLS * CELL_WORDS
+ROW_WORDS: Final = _WORKER_AT + WORKER_WORDS
+
+assert FIRST_BYTE + BUCKETS <= BLOCK_WORDS
+assert DURATION + BUCKETS <= WAIT_US and WAIT + BUCKETS <= FIRST_BYTE_US
+
+
+def block_at(block: int) -> int:
+    """Offset of a version block within a row, in words."""
+    return block * BLOCK_WORDS
+
+
+def cell_at(cell: int) -> int:
+    """Offset of a replica cell within a row, in words."""
+    return _CELLS_AT + cell * CELL_WORDS
+
+
+def worker_at() -> int:
+    """Offset of the worker's own words within a row."""
+    return _WORKER_AT
+
+
+class VersionTotals(Struct, frozen=True, kw_only=True):
+    """Counters of one version since it was first seen; all grow only, but for the two gauges."""
+
+    started: int
+    requests: tuple[int, ...]
+    """By class: index 0 no reply, 1..5 the status's first digit."""
+    in_flight: int
+    """Gauge: leases held now."""
+    queued_now: int
+    """Gauge: requests waiting for a slot now."""
+    queued: int
+    shed: int
+    queue_timeouts: int
+    retries: int
+    upstream_failures: int
+    client_aborts: int
+    bytes_in: int
+    bytes_out: int
+    released: int
+    lease_seconds: float
+    """Slot occupancy summed over released leases."""
+    duration: tuple[int, ...]
+    """Histogram of whole requests: BUCKETS counts, not cumulative."""
+    duration_sum: float
+    wait: tuple[int, ...]
+    """Histogram of time in the queue; a request that never waited counts as 0."""
+    wait_sum: float
+    first_byte: tuple[int, ...]
+    """Histogram of time from being sent upstream to the first byte of the reply's head."""
+    first_byte_sum: float
+
+
+class Slab:
+    """The shared counters. `create` in control, `attach` in a worker, by file descriptor."""
+
+    def __init__(self, fd: int, workers: int) -> None:
+        self.fd = fd
+        self.workers = workers
+        self._map = mmap.mmap(fd, workers * ROW_WORDS * 8)
+        self._words = memoryview(self._map).cast("Q")
+
+    @classmethod
+    def create(cls, workers: int) -> Slab:
+        """Make a zeroed slab of `workers` rows (at most MAX_WORKERS). Raises OSError."""
+        if not 1 <= workers <= MAX_WORKERS:
+            raise ValueError(f"workers must be 1..{MAX_WORKERS}, not {workers}")
+        fd = os.memfd_create("headrace-slab", os.MFD_CLOEXEC)
+        os.ftruncate(fd, workers * ROW_WORDS * 8)
+        return cls(fd, workers)
+
+    @classmethod
+    def attach(cls, fd: int, workers: int) -> Slab:
+        """Map an existing slab by its inherited file descriptor."""
+        return cls(fd, workers)
+
+    def row(self, worker: int) -> memoryview:
+        """The words of one worker, writable; index with `block_at`, `cell_at`, `worker_at`."""
+        return self._words[worker * ROW_WORDS : (worker + 1) * ROW_WORDS]
+
+    def word(self, offset: int) -> int:
+        """One word summed over all workers."""
+        return sum(self._words[w * ROW_WORDS + offset] for w in range(self.workers))
+
+    def _words_of(self, start: int, count: int) -> tuple[int, ...]:
+        rows = [
+            self._words[w * ROW_WORDS + start : w * ROW_WORDS + start + count]
+            for w in range(self.workers)
+        ]
+        return tuple(map(sum, zip(*rows, strict=True)))
+
+    def cell_in_flight(self, cell: int) -> int:
+        """Leases held now on the replica of `cell`, over all workers."""
+        acquired, released = self._words_of(cell_at(cell), CELL_WORDS)
+        return max(0, acquired - released)
+
+    def version(self, block: int) -> VersionTotals:
+        """All counters of the version of `block`, summed over the workers."""
+        w = self._words_of(block_at(block), BLOCK_WORDS)
+        return VersionTotals(
+            started=w[STARTED],
+            requests=w[REQUESTS : REQUESTS + 6],
+            in_flight=max(0, w[LEASED] - w[RELEASED]),
+            queued_now=max(0, w[QUEUED] - w[UNQUEUED]),
+            queued=w[QUEUED],
+            shed=w[SHED],
+            queue_timeouts=w[QUEUE_TIMEOUTS],
+            retries=w[RETRIES],
+            upstream_failures=w[UPSTREAM_FAILURES],
+            client_aborts=w[CLIENT_ABORTS],
+            bytes_in=w[BYTES_IN],
+            bytes_out=w[BYTES_OUT],
+            released=w[RELEASED],
+            lease_seconds=w[LEASE_MICROSECONDS] / 1e6,
+            duration=w[DURATION : DURATION + BUCKETS],
+            duration_sum=w[DURATION_US] / 1e6,
+            wait=w[WAIT : WAIT + BUCKETS],
+            wait_sum=w[WAIT_US] / 1e6,
+            first_byte=w[FIRST_BYTE : FIRST_BYTE + BUCKETS],
+            first_byte_sum=w[FIRST_BYTE_US] / 1e6,
+        )
+
+    def zero_block(self, block: int) -> None:
+        """Clear a block in every row, before it is given to a new version."""
+        self._zero(block_at(block), BLOCK_WORDS)
+
+    def zero_cell(self, cell: int) -> None:
+        """Clear a cell in every row, before it is given to a new replica."""
+        self._zero(cell_at(cell), CELL_WORDS)
+
+    def release_claims(self, worker: int) -> None:
+        """Count every lease and queue place of a dead worker as given back."""
+        row = self.row(worker)
+        for block in range(VERSION_BLOCKS):
+            at = block_at(block)
+            row[at + RELEASED] = row[at + LEASED]
+            row[at + UNQUEUED] = row[at + QUEUED]
+        for cell in range(CELLS):
+            at = cell_at(cell)
+            row[at + CELL_RELEASED] = row[at + CELL_ACQUIRED]
+        at = worker_at()
+        row[at + CONNECTIONS_CLOSED] = row[at + CONNECTIONS_OPENED]
+
+    def _zero(self, start: int, count: int) -> None:
+        for worker in range(self.workers):
+            at = worker * ROW_WORDS + start
+            self._words[at : at + count] = memoryview(bytes(count * 8)).cast("Q")
+
+    def close(self) -> None:
+        """Unmap. The file itself goes with its last descriptor."""
+        self._words.release()
+        self._map.close()

@@ -1,0 +1,138 @@
+"""What an operator can ask of the daemon, and what it answers.
+
+The admin API, the CLI and `/metrics` are written against `Operations`; `headrace.control`
+implements it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from fleet.model import Decision, Event, Replica
+from fleet.telemetry.slab import VersionTotals
+
+
+class VersionStatus(Struct, frozen=True, kw_only=True):
+    """One version as it stands."""
+
+    version: str
+    weight: int
+    """As configured or overridden."""
+    effective_weight: int
+    """As the workers split by; lags `weight` until the version has a ready replica."""
+    desired: int
+    ready: int
+    starting: int
+    unhealthy: int
+    draining: int
+    in_flight: int
+    queued: int
+    slots: int
+    """Slots of all ready replicas."""
+    totals: VersionTotals
+    decision: Decision | None = None
+    """The latest that changed the size or was held back; None before the first tick."""
+
+
+class PoolStatus(Struct, frozen=True, kw_only=True):
+    """One pool as it stands."""
+
+    pool: str
+    driver: str
+    """`process` or `static`; `mixed` when versions differ."""
+    min: int
+    max: int
+    versions: tuple[VersionStatus, ...]
+    replicas: tuple[Replica, ...]
+    weights_overridden: bool = False
+    scale_override: int | None = None
+    """Total set by hand; None when the scaler decides."""
+    override_ends: float | None = None
+    """Unix time at which `scale_override` ends; None: never."""
+    lost_signals: tuple[str, ...] = ()
+    """Signals without a value now, each with its error."""
+
+
+class WorkerStatus(Struct, frozen=True, kw_only=True):
+    """One data-plane process."""
+
+    index: int
+    pid: int | None
+    """None while it is being restarted."""
+    generation: int
+    restarts: int
+    connections: int
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """The daemon as it stands."""
+
+    version: str
+    config: str
+    """Path of the configuration file."""
+    listen: tuple[str, ...]
+    generation: int
+    rejected: str | None
+    """Why the newest edit of the file was refused; None when the file is what runs."""
+    started: float
+    ready: bool
+    """Every worker has the current generation."""
+    draining: bool
+    store: str
+    """Where the store is, without credentials."""
+    store_connected: bool
+    workers: tuple[WorkerStatus, ...]
+    pools: tuple[PoolStatus, ...]
+    unrouted: VersionTotals
+    """Requests that matched no pool or were refused before routing."""
+    reloads: int = 0
+    reloads_rejected: int = 0
+    log_lines_dropped: int = 0
+
+
+class ReloadResult(Struct, frozen=True, kw_only=True):
+    """How a reload ended."""
+
+    applied: bool
+    generation: int
+    errors: tuple[str, ...] = ()
+    """`file:line:column: path: found, expected`, one an error."""
+    notes: tuple[str, ...] = ()
+    """Changed settings that take effect only at the next start."""
+
+
+class Operations(Protocol):
+    """The verbs. All raise `UnknownNameError` or `InvalidRequestError` for what cannot be."""
+
+    def status(self) -> Status:
+        """Everything at a glance, from memory; never touches the store."""
+        ...
+
+    async def reload(self) -> ReloadResult:
+        """Read the configuration file again and apply it, or keep the old one and say why."""
+        ...
+
+    async def set_weights(self, pool: str, weights: Mapping[str, int] | None) -> PoolStatus:
+        """Override the weights of versions named in `weights`; None: back to the file's."""
+        ...
+
+    async def scale(
+        self, pool: str, replicas: int | None, seconds: float | None = None
+    ) -> PoolStatus:
+        """Hold the pool's total at `replicas`, for `seconds` if given; None: scaler decides."""
+        ...
+
+    async def drain(self, replica: str) -> Replica:
+        """Take a replica out: no new requests, then stopped; its pool replaces it if needed."""
+        ...
+
+    async def decisions(self, pool: str | None, limit: int) -> Sequence[Decision]:
+        """The newest decisions, newest first."""
+        ...
+
+    async def events(self, limit: int) -> Sequence[Event]:
+        """The newest events, newest first."""
+        ...
