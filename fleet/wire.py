@@ -1,0 +1,152 @@
+"""Messages between control and the workers, and nothing else.
+
+Control compiles the configuration into a `Table` and pushes it; membership follows as `Members`.
+Workers answer with what control must know. Nothing is polled.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.json import Decoder, Encoder
+
+
+class ReplicaEntry(Struct, frozen=True, kw_only=True):
+    """A replica as the data plane needs it."""
+
+    name: str
+    host: str
+    port: int
+    slots: int
+    cell: int
+    serving: bool
+    """False: gets nothing new; what it has goes on."""
+    draining: bool = False
+    """True: the worker answers `Idle` once it holds no lease on it."""
+    shared: bool = False
+    """True: its slots are counted in a shared semaphore; see `Members`."""
+
+
+class VersionEntry(Struct, frozen=True, kw_only=True):
+    """A version as the data plane needs it."""
+
+    name: str
+    weight: int
+    block: int
+    replicas: tuple[ReplicaEntry, ...] = ()
+
+
+class PoolEntry(Struct, frozen=True, kw_only=True):
+    """A pool's settings for the data plane."""
+
+    name: str
+    versions: tuple[VersionEntry, ...]
+    balance: str
+    affinity_header: str | None
+    affinity_cookie: str | None
+    queue_limit: int
+    queue_timeout: float
+    served_by: bool
+    version_header: str | None
+
+
+class RouteEntry(Struct, frozen=True, kw_only=True):
+    """A match and the pool it leads to; see `fleet.config.schema.Match`."""
+
+    host: str | None
+    path: str | None
+    methods: tuple[str, ...]
+    headers: dict[str, str]
+    pool: str
+
+
+class TimeoutsEntry(Struct, frozen=True, kw_only=True):
+    """Time limits in seconds; see `fleet.config.schema.Timeouts`."""
+
+    header: float
+    body: float
+    keep_alive: float
+    connect: float
+    first_byte: float
+    stream_idle: float
+    upstream_keep_alive: float
+
+
+class LimitsEntry(Struct, frozen=True, kw_only=True):
+    """Size limits; see `fleet.config.schema.Limits`."""
+
+    header_size: int
+    headers: int
+    target: int
+    body: int
+    connections: int
+
+
+class Table(Struct, frozen=True, kw_only=True, tag="table"):
+    """A whole generation. Replaces the one before; pools that stay keep their queue."""
+
+    generation: int
+    listeners: tuple[str, ...]
+    """Addresses served. The frame carries a socket for each named in `new_listeners`."""
+    new_listeners: tuple[str, ...]
+    routes: tuple[RouteEntry, ...]
+    pools: tuple[PoolEntry, ...]
+    timeouts: TimeoutsEntry
+    limits: LimitsEntry
+    log_enabled: bool
+    log_sample: float
+
+
+class Members(Struct, frozen=True, kw_only=True, tag="members"):
+    """Versions (weights in force) and replicas of one pool. Replaces the ones before.
+
+    With several workers the frame carries the semaphore of each replica named in `new_shared`.
+    """
+
+    pool: str
+    versions: tuple[VersionEntry, ...]
+    new_shared: tuple[str, ...] = ()
+
+
+class Shutdown(Struct, frozen=True, kw_only=True, tag="shutdown"):
+    """Stop accepting, finish what there is within `timeout` seconds, then exit."""
+
+    timeout: float
+
+
+class Applied(Struct, frozen=True, kw_only=True, tag="applied"):
+    """The worker serves this generation."""
+
+    generation: int
+
+
+class Idle(Struct, frozen=True, kw_only=True, tag="idle"):
+    """The worker holds no lease on this draining replica and will take none."""
+
+    replica: str
+
+
+class Demand(Struct, frozen=True, kw_only=True, tag="demand"):
+    """A queue has formed for this version."""
+
+    pool: str
+    version: str
+
+
+class Suspect(Struct, frozen=True, kw_only=True, tag="suspect"):
+    """A connection to this replica failed."""
+
+    replica: str
+    error: str
+
+
+ToWorker = Table | Members | Shutdown
+ToControl = Applied | Idle | Demand | Suspect
+
+_encoder = Encoder()
+to_worker: Decoder[ToWorker] = Decoder(ToWorker)
+to_control: Decoder[ToControl] = Decoder(ToControl)
+
+
+def encode(message: ToWorker | ToControl) -> bytes:
+    """JSON bytes of a message."""
+    return _encoder.encode(message)

@@ -1,0 +1,131 @@
+"""The way to a slot: take one, wait for one in a bounded queue, or be refused.
+
+A slot that comes free goes straight to the first waiter of its version, so nobody overtakes the
+queue. All entries and exits of the queue and all leases go through here, and are counted here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from fleet.telemetry import slab as words
+from router.pool import Pool, Replica, Version, Waiter
+
+MAX_RETRY_AFTER = 60
+
+
+class Admission:
+    """Slots and queues of one worker. `on_queue(version)` is called when a queue forms,
+    `on_idle(replica)` when a draining replica has given back its last lease.
+    """
+
+    def __init__(
+        self,
+        on_queue: Callable[[Version], None],
+        on_idle: Callable[[Replica], None],
+        await_token: Callable[[Replica], None],
+    ) -> None:
+        self._on_queue = on_queue
+        self.idle = on_idle
+        self._await_token = await_token
+
+    def lease(self, version: Version) -> Replica | None:
+        """A replica with one of its slots taken, or None when the request must wait."""
+        if version.waiting:
+            return None
+        return self._take(version)
+
+    def enqueue(self, waiter: Waiter, version: Version, *, front: bool = False) -> bool:
+        """Wait for a slot; False: the queue is full. `front`: one that was in before."""
+        pool = version.pool
+        if pool.queued >= pool.entry.queue_limit and not front:
+            version.counters.add(words.SHED)
+            return False
+        version.waiting[waiter] = None
+        if front:
+            version.waiting.move_to_end(waiter, last=False)
+        pool.queued += 1
+        version.counters.add(words.QUEUED)
+        if not version.demand_told:
+            version.demand_told = True
+            self._on_queue(version)
+        return True
+
+    def leave(self, waiter: Waiter, version: Version) -> None:
+        """Leave the queue without a slot: the client is gone."""
+        del version.waiting[waiter]
+        self._left(version)
+
+    def release(self, replica: Replica, held: float) -> None:
+        """End a lease of `held` seconds and pass the slot on."""
+        version = replica.version
+        replica.release()
+        version.counters.add(words.RELEASED)
+        version.counters.add(words.LEASE_MICROSECONDS, int(held * 1e6))
+        version.lease_ewma += 0.1 * (held - version.lease_ewma)
+        version.offer(replica)
+        if version.waiting:
+            self.admit(version)
+        if replica.draining and replica.in_flight == 0:
+            self.idle(replica)
+
+    def admit(self, version: Version) -> None:
+        """Give free slots to waiters, first come first served."""
+        while version.waiting:
+            replica = self._take(version)
+            if replica is None:
+                return
+            waiter, _ = version.waiting.popitem(last=False)
+            self._left(version)
+            waiter.granted(replica)
+
+    def expire(self, pool: Pool, now: float) -> None:
+        """Send away those who have waited too long."""
+        for version in pool.versions.values():
+            while version.waiting:
+                waiter = next(iter(version.waiting))
+                if waiter.queued_until > now:
+                    break
+                self.leave(waiter, version)
+                version.counters.add(words.QUEUE_TIMEOUTS)
+                waiter.expired()
+
+    def move(self, gone: Version, heir: Version | None) -> None:
+        """Let those who wait for a vanished version wait on for `heir`, or send them away."""
+        for waiter in list(gone.waiting):
+            self.leave(waiter, gone)
+            if heir is None:
+                waiter.dropped()
+            else:
+                heir.waiting[waiter] = None
+                heir.pool.queued += 1
+                heir.counters.add(words.QUEUED)
+                waiter.moved(heir)
+
+    def retry_after(self, version: Version) -> int:
+        """Seconds until the queue as it stands has drained, as far as is known; 1 to 60."""
+        slots = version.usable_slots
+        if slots == 0:
+            return max(1, min(MAX_RETRY_AFTER, math.ceil(version.pool.entry.queue_timeout)))
+        drain = len(version.waiting) * version.lease_ewma / slots
+        return max(1, min(MAX_RETRY_AFTER, math.ceil(drain)))
+
+    def _take(self, version: Version) -> Replica | None:
+        while version.free:
+            replica = version.balancer.pick(version)
+            if replica.acquire():
+                version.counters.add(words.LEASED)
+                if replica.in_flight >= replica.slots:
+                    version.withdraw(replica)
+                return replica
+            version.withdraw(replica)
+            if replica.in_flight < replica.slots:
+                self._await_token(replica)
+        return None
+
+    def _left(self, version: Version) -> None:
+        version.pool.queued -= 1
+        version.counters.add(words.UNQUEUED)
+        if not version.waiting:
+            version.demand_told = False

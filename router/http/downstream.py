@@ -1,0 +1,472 @@
+"""HTTP/1.1 towards the client: parser callbacks, framing of replies and flow control.
+
+One exchange is active at a time; requests that arrive behind it (pipelining, RFC 9112 section
+9.3.2) wait parsed, in order, and reading stops when there are many of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from email.utils import formatdate
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import httptools
+
+from fleet.telemetry import slab as words
+from router.errors import STATUS_LINES, Refusal, status_line
+from router.http.exchange import Exchange
+from router.http.head import Framing, parse_head
+from router.http.reply import ReplyHead
+from router.timers import NEVER
+
+if TYPE_CHECKING:
+    from router.plane import Plane
+
+MAX_PIPELINED = 16
+"""Parsed requests that wait behind the active one before reading stops."""
+
+DISCARDED_BODY = 262_144
+"""Bytes of an unwanted request body that are read and thrown away to keep a connection (Go's
+net/http reads 256 KiB)."""
+
+LINGER = 2.0
+"""Seconds a closing connection goes on reading, so that a reset does not overtake the reply
+(RFC 9112 section 9.6)."""
+
+_HOLD_BODY = 1
+_HOLD_PIPELINE = 2
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE = b"Connection: close\r\n"
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Downstream(asyncio.Protocol):
+    """A client's connection."""
+
+    __slots__ = (
+        "_advancing",
+        "_chunked",
+        "_closing",
+        "_discarded",
+        "_exchange",
+        "_framing_close",
+        "_head_size",
+        "_holds",
+        "_in_head",
+        "_last",
+        "_out",
+        "_parser",
+        "_pipeline",
+        "_plane",
+        "_raw",
+        "_reply_started",
+        "_target",
+        "_transport",
+        "client",
+        "deadline",
+        "filed",
+        "forwarded",
+        "paused",
+    )
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+        # for the connection
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpRequestParser(self)
+        self.client = ""
+        self.forwarded = b""
+        self.paused = False
+        self.deadline = NEVER
+        self.filed = -1.0
+        self._holds = 0
+        self._closing = False
+        # for the request being read
+        self._in_head = False
+        self._head_size = 0
+        self._target = b""
+        self._raw: list[tuple[bytes, bytes]] = []
+        self._last: Exchange | None = None
+        self._discarded = 0
+        # for the reply being sent
+        self._exchange: Exchange | None = None
+        self._pipeline: deque[Exchange] = deque()
+        self._advancing = False
+        self._reply_started = False
+        self._chunked = False
+        self._framing_close = False
+        self._out: list[bytes] = []
+
+    # the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop (`asyncio.Protocol`)."""
+        self._transport = transport  # type: ignore[assignment]
+        peer = transport.get_extra_info("peername")
+        self.client = peer[0] if isinstance(peer, tuple) else "unix"
+        self.forwarded = (
+            b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: "
+            % self.client.encode()
+        )
+        plane = self._plane
+        plane.opened(self)
+        if plane.connections > plane.limits.connections:
+            self._refuse_input(Refusal(503, "too_many_connections", "too many connections"))
+            return
+        self._set_deadline(monotonic() + plane.timeouts.keep_alive)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop (`asyncio.Protocol`)."""
+        self._closing = True
+        self._out.clear()
+        self._pipeline.clear()
+        self._plane.closed(self)
+        self._plane.wheel.forget(self)
+        if self._exchange is not None:
+            self._exchange.client_gone()
+
+    def pause_writing(self) -> None:
+        """Called by the loop (`asyncio.Protocol`)."""
+        self.paused = True
+        if self._exchange is not None:
+            self._exchange.downstream_paused(True)
+
+    def resume_writing(self) -> None:
+        """Called by the loop (`asyncio.Protocol`)."""
+        self.paused = False
+        if self._exchange is not None:
+            self._exchange.downstream_paused(False)
+
+    def on_deadline(self, now: float) -> None:
+        """Called by the wheel (`router.timers.Timed`)."""
+        if self._closing:
+            self.deadline = NEVER
+            self._transport.abort()
+        elif self._in_head:
+            self._refuse_input(Refusal(408, "header_timeout", "the request's head came too slowly"))
+        elif self._holds:
+            self._set_deadline(now + self._plane.timeouts.body)
+        elif self._exchange is not None:
+            self.deadline = NEVER
+            self._exchange.fail(Refusal(408, "body_timeout", "the request's body came too slowly"))
+        else:
+            self._close()
+
+    def drain(self) -> None:
+        """The worker is stopping: close when idle, or with the reply that is on its way."""
+        if self._exchange is None and not self._in_head and not self._closing:
+            self._close()
+
+    # reading requests
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop (`asyncio.Protocol`)."""
+        if self._closing:
+            return
+        before = self._in_head
+        if before:
+            self._head_size += len(data)
+        self._plane.corked = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass
+        except httptools.HttpParserError as error:
+            self._bad_input(str(error))
+        finally:
+            self._plane.uncork()
+        if self._in_head and not self._closing:
+            if not before:
+                self._head_size = len(data)
+            self._check_head_size(self._head_size)
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        self._in_head = True
+        self._head_size = 0
+        self._target = b""
+        self._raw = []
+        if self._exchange is None:
+            self._set_deadline(monotonic() + self._plane.timeouts.header)
+
+    def on_url(self, url: bytes) -> None:
+        """Called by the parser, with parts of the target."""
+        self._target += url
+        if len(self._target) > self._plane.limits.target:
+            self._refuse_input(Refusal(414, "target_too_long", "the request target is too long"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser, for header fields and for trailers, which are dropped."""
+        if self._in_head:
+            self._raw.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser."""
+        if self._closing:
+            return
+        self._in_head = False
+        raw = self._raw
+        parser = self._parser
+        size = len(self._target) + sum([len(n) + len(v) + 4 for n, v in raw])
+        if not self._check_head_size(size):
+            return
+        try:
+            head = parse_head(parser.get_method(), self._target, parser.get_http_version(), raw)
+        except Refusal as refusal:
+            self._refuse_input(refusal)
+            return
+        exchange = Exchange(self._plane, self, head)
+        self._last = exchange
+        if head.framing is Framing.NONE:
+            exchange.request_ended = True
+        if self._exchange is None:
+            self._start(exchange)
+        else:
+            self._pipeline.append(exchange)
+            if len(self._pipeline) >= MAX_PIPELINED:
+                self._set_hold(_HOLD_PIPELINE, True)
+
+    def on_body(self, data: bytes) -> None:
+        """Called by the parser."""
+        exchange = self._last
+        if exchange is None:
+            self._discarded += len(data)
+            if self._discarded > DISCARDED_BODY and not self._closing:
+                self._close()
+            return
+        exchange.request_body(data)
+        if self.deadline != NEVER and exchange is self._exchange:
+            self.deadline = monotonic() + self._plane.timeouts.body
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        exchange, self._last = self._last, None
+        if exchange is None:
+            if self._exchange is None and not self._closing:
+                self._next()
+            return
+        if exchange is self._exchange:
+            self.deadline = NEVER
+        if not exchange.request_ended:
+            exchange.request_end()
+
+    def _start(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._reply_started = False
+        if exchange.request_ended:
+            self.deadline = NEVER
+        else:
+            self._set_deadline(monotonic() + self._plane.timeouts.body)
+        exchange.start()
+
+    def _check_head_size(self, size: int) -> bool:
+        limits = self._plane.limits
+        if size > limits.header_size:
+            what = "the header is too large"
+        elif len(self._raw) > limits.headers:
+            what = "too many header fields"
+        else:
+            return True
+        self._refuse_input(Refusal(431, "header_too_large", what))
+        return False
+
+    def _bad_input(self, message: str) -> None:
+        """What follows cannot be understood: after the replies under way, 400 and close."""
+        last, self._last = self._last, None
+        if last is not None and last is self._exchange:
+            last.fail(Refusal(400, "bad_request", message))
+            if not self._closing:
+                self._close()
+            return
+        self._refuse_input(Refusal(400, "bad_request", message))
+
+    def _refuse_input(self, refusal: Refusal) -> None:
+        """Answer bytes that never became an exchange, and close.
+
+        Behind replies still under way there is no answer, only the close after them.
+        """
+        if self._closing:
+            return
+        self._in_head = False
+        self._last = None
+        self._pipeline.clear()
+        plane = self._plane
+        plane.unrouted.add(words.STARTED)
+        if self._exchange is not None:
+            plane.unrouted.add(words.REQUESTS)
+            self._exchange.head.keep_alive = False
+            self._set_hold(_HOLD_PIPELINE, True)
+            return
+        request_id = plane.new_id()
+        self.send_refusal(refusal, request_id)
+        plane.unrouted.add(words.REQUESTS + refusal.status // 100)
+        plane.log.refusal(refusal, request_id, self.client)
+        self._close()
+
+    # sending replies (DownstreamPort)
+
+    def send_continue(self) -> None:
+        """See `DownstreamPort`."""
+        self._write(_CONTINUE)
+
+    def send_head(self, head: ReplyHead, extra: bytes) -> None:
+        """See `DownstreamPort`."""
+        exchange = self._exchange
+        assert exchange is not None
+        self._reply_started = True
+        request = exchange.head
+        self._chunked = False
+        self._framing_close = False
+        line = STATUS_LINES.get(head.status) or status_line(head.status)
+        framing = b""
+        if head.framing is Framing.CHUNKED or head.framing is Framing.UNTIL_CLOSE:
+            if request.minor == 1:
+                framing = _CHUNKED
+                self._chunked = True
+            else:
+                self._framing_close = True
+        elif head.length >= 0:
+            framing = b"Content-Length: %d\r\n" % head.length
+        if self._plane.draining or not exchange.request_ended:
+            request.keep_alive = False
+        if not request.keep_alive:
+            framing += _CLOSE
+        self._write(b"%b%b%b%b\r\n" % (line, head.lines, extra, framing))
+
+    def send_body(self, data: bytes) -> None:
+        """See `DownstreamPort`."""
+        if self._chunked:
+            self._write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._write(data)
+
+    def send_end(self) -> None:
+        """See `DownstreamPort`."""
+        if self._chunked:
+            self._write(_LAST_CHUNK)
+
+    def send_refusal(self, refusal: Refusal, request_id: bytes) -> int:
+        """See `DownstreamPort`."""
+        exchange = self._exchange
+        self._reply_started = True
+        close = True
+        body = refusal.body(request_id)
+        if exchange is not None:
+            request = exchange.head
+            if not exchange.request_ended and (
+                request.expect_continue or request.length > DISCARDED_BODY
+            ):
+                request.keep_alive = False
+            if self._plane.draining:
+                request.keep_alive = False
+            close = not request.keep_alive
+        lines = [
+            status_line(refusal.status),
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body),
+            b"Date: %b\r\nX-Request-Id: %b\r\n" % (formatdate(usegmt=True).encode(), request_id),
+        ]
+        if refusal.retry_after is not None:
+            lines.append(b"Retry-After: %d\r\n" % refusal.retry_after)
+        if close:
+            lines.append(_CLOSE)
+        lines.append(b"\r\n")
+        if exchange is None or exchange.head.method != b"HEAD":
+            lines.append(body)
+        else:
+            body = b""
+        self._write(b"".join(lines))
+        return len(body)
+
+    def truncate(self) -> None:
+        """See `DownstreamPort`."""
+        assert self._exchange is not None
+        self._exchange.head.keep_alive = False
+        if self._framing_close:
+            # the end of the connection would pass for the end of the body
+            self._closing = True
+            self._out.clear()
+            self._transport.abort()
+
+    def hold(self, on: bool) -> None:
+        """See `DownstreamPort`."""
+        self._set_hold(_HOLD_BODY, on)
+
+    def exchange_done(self, exchange: Exchange) -> None:
+        """See `DownstreamPort`."""
+        self._exchange = None
+        if self._last is exchange:
+            self._last = None
+        if self._closing:
+            return
+        self._set_hold(_HOLD_BODY, False)
+        if not exchange.head.keep_alive:
+            self._close()
+        elif exchange.request_ended:
+            self._next()
+        else:
+            self._discarded = 0
+            self._set_deadline(monotonic() + self._plane.timeouts.body)
+
+    def _next(self) -> None:
+        if self._advancing:
+            return
+        self._advancing = True
+        while self._pipeline and self._exchange is None and not self._closing:
+            self._set_hold(_HOLD_PIPELINE, False)
+            self._start(self._pipeline.popleft())
+        self._advancing = False
+        if self._exchange is not None or self._closing:
+            return
+        if self._plane.draining and not self._in_head:
+            self._close()
+        else:
+            timeouts = self._plane.timeouts
+            wait = timeouts.header if self._in_head else timeouts.keep_alive
+            self._set_deadline(monotonic() + wait)
+
+    # helpers
+
+    def _write(self, data: bytes) -> None:
+        if self._plane.corked:
+            if not self._out:
+                self._plane.gathers(self)
+            self._out.append(data)
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write what was gathered (`router.plane.Corked`)."""
+        out, self._out = self._out, []
+        if out:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def _set_hold(self, reason: int, on: bool) -> None:
+        before = self._holds
+        self._holds = before | reason if on else before & ~reason
+        if self._closing or bool(before) == bool(self._holds):
+            return
+        if self._holds:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _set_deadline(self, at: float) -> None:
+        self.deadline = at
+        if not 0 <= self.filed <= at:
+            self._plane.wheel.file(self)
+
+    def _close(self) -> None:
+        """Send what is written, then close; go on reading a while so as not to reset."""
+        self.flush()
+        self._set_hold(_HOLD_BODY | _HOLD_PIPELINE, False)
+        self._closing = True
+        self._pipeline.clear()
+        if self._reply_started and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._set_deadline(monotonic() + LINGER)
+        else:
+            self._transport.close()

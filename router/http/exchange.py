@@ -1,0 +1,475 @@
+"""One request and its reply, from the head's arrival to the last byte: the heart of the router.
+
+Theory of operation. An exchange is told of events by the two connections it joins and by the
+admission queue, and answers by calling them; it does no I/O itself, awaits nothing and creates
+no task, future or timer. Its phases follow one another, each may be skipped by `finish`:
+
+    ROUTE      the pool, then the version (override, session or split)
+    QUEUED     waiting for a slot of that version
+    CONNECTING a slot is leased; a connection to the replica is being made
+    FORWARD    the request is on its way; no byte of a reply has come
+    RELAY      the reply's head has been passed on: the exchange is committed
+    DONE       finished, exactly once, whatever happened
+
+Before RELAY a failed connection, or for requests that may be repeated (RFC 9110 section 9.2.2)
+a lost one, sends the exchange back to the front of the queue; in RELAY nothing is retried and a
+lost replica truncates the reply visibly. The lease ends when the reply has ended.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from enum import IntEnum
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from fleet.telemetry import slab as words
+from fleet.telemetry.histogram import BOUNDS
+from router.errors import Refusal
+from router.http.head import RequestHead
+from router.http.reply import ReplyHead
+from router.pool import Counters, Replica, Version
+
+if TYPE_CHECKING:
+    from router.plane import Plane
+
+KEPT_BODY = 65_536
+"""Bytes of a request body held while no connection takes them, and for a repeat (nginx keeps
+`client_body_buffer_size`, 16 KiB)."""
+
+MAX_ATTEMPTS = 4
+"""Times a request is sent. Connections that could not be made are not counted: nothing was
+sent, and each failure keeps its replica out of the choice for a while."""
+
+IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+
+
+class Phase(IntEnum):
+    """See the module."""
+
+    ROUTE = 0
+    QUEUED = 1
+    CONNECTING = 2
+    FORWARD = 3
+    RELAY = 4
+    DONE = 5
+
+
+class DownstreamPort(Protocol):
+    """The client's connection, as an exchange sees it."""
+
+    client: str
+    forwarded: bytes
+    """`X-Forwarded-For`, `-Proto` and the beginning of `-Host`, as header lines."""
+    paused: bool
+    """The client does not take bytes fast enough."""
+
+    def send_head(self, head: ReplyHead, extra: bytes) -> None:
+        """Pass on a reply's head, with further header lines."""
+        ...
+
+    def send_body(self, data: bytes) -> None:
+        """Pass on a piece of the reply's body."""
+        ...
+
+    def send_end(self) -> None:
+        """The reply is whole."""
+        ...
+
+    def send_continue(self) -> None:
+        """Ask for the body (100 Continue)."""
+        ...
+
+    def send_refusal(self, refusal: Refusal, request_id: bytes) -> int:
+        """Answer instead of a replica; gives the bytes of the body."""
+        ...
+
+    def truncate(self) -> None:
+        """Cut the reply short so that the client cannot take it for whole."""
+        ...
+
+    def hold(self, on: bool) -> None:
+        """Stop or go on reading the request's body."""
+        ...
+
+    def exchange_done(self, exchange: Exchange) -> None:
+        """The exchange is over; the connection may go on to the next."""
+        ...
+
+
+class UpstreamPort(Protocol):
+    """A connection to a replica, as an exchange sees it."""
+
+    reused: bool
+
+    def send(self, exchange: Exchange) -> None:
+        """Send the request's head; the connection is the exchange's until its reply ends."""
+        ...
+
+    def send_body(self, data: bytes) -> None:
+        """Send a piece of the request's body."""
+        ...
+
+    def send_end(self) -> None:
+        """The request is whole."""
+        ...
+
+    def hold(self, on: bool) -> None:
+        """Stop or go on reading the reply."""
+        ...
+
+    def keep(self) -> None:
+        """The reply is whole: keep the connection for another exchange if it can be."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once: the reply is not wanted any more."""
+        ...
+
+    def close(self) -> None:
+        """Close a kept connection."""
+        ...
+
+
+class Exchange:
+    """See the module. Created by a downstream when a request's head is whole."""
+
+    __slots__ = (
+        "_attempts",
+        "_body",
+        "_body_size",
+        "_counters",
+        "_downstream",
+        "_plane",
+        "_version",
+        "bytes_in",
+        "bytes_out",
+        "first_byte_at",
+        "head",
+        "leased_at",
+        "phase",
+        "pool",
+        "queued_until",
+        "replica",
+        "request_ended",
+        "request_id",
+        "sent_at",
+        "started",
+        "status",
+        "upstream",
+        "wait",
+    )
+
+    def __init__(self, plane: Plane, downstream: DownstreamPort, head: RequestHead) -> None:
+        self._plane = plane
+        self._downstream = downstream
+        self.head = head
+        self.request_id = head.request_id or plane.new_id()
+        self.phase = Phase.ROUTE
+        self.started = monotonic()
+        self.pool = ""
+        self._version: Version | None = None
+        self._counters: Counters = plane.unrouted
+        self.replica: Replica | None = None
+        self.upstream: UpstreamPort | None = None
+        self._body: list[bytes] | None = []
+        self._body_size = 0
+        self.request_ended = False
+        self._attempts = 0
+        self.queued_until = 0.0
+        self.wait = 0.0
+        self.leased_at = 0.0
+        self.sent_at = 0.0
+        self.first_byte_at = 0.0
+        self.status = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<Exchange {self.request_id.decode()} {self.phase.name} {self.head.method.decode()} "
+            f"{self.head.path.decode('latin-1')} {self.replica!r}>"
+        )
+
+    @property
+    def version(self) -> str:
+        """Name of the version chosen; empty before it is."""
+        return self._version.name if self._version else ""
+
+    # ROUTE
+
+    def start(self) -> None:
+        """Route, split and admit."""
+        head = self.head
+        try:
+            version = self._plane.choose_version(head)
+        except Refusal as refusal:
+            self._counters.add(words.STARTED)
+            self.refuse(refusal)
+            return
+        self._version = version
+        self.pool = version.pool.name
+        self._counters = version.counters
+        self._counters.add(words.STARTED)
+        limit = self._plane.limits.body
+        if max(head.length, self.bytes_in) > limit:
+            self.refuse(_too_large(limit))
+            return
+        self.queued_until = self.started + version.pool.entry.queue_timeout
+        self._admit(version)
+
+    def _admit(self, version: Version) -> None:
+        admission = self._plane.admission
+        replica = admission.lease(version)
+        if replica is not None:
+            self._leased(replica)
+            return
+        again = self._attempts > 0
+        self.phase = Phase.QUEUED
+        if not admission.enqueue(self, version, front=again):
+            self.phase = Phase.ROUTE
+            retry = admission.retry_after(version)
+            self.refuse(Refusal(503, "queue_full", "the queue is full", retry_after=retry))
+
+    # QUEUED
+
+    def granted(self, replica: Replica) -> None:
+        """A slot has come free (`router.pool.Waiter`)."""
+        self._leased(replica)
+
+    def expired(self) -> None:
+        """Waited too long (`router.pool.Waiter`)."""
+        assert self._version is not None
+        self.phase = Phase.ROUTE
+        retry = self._plane.admission.retry_after(self._version)
+        if self._version.usable_slots:
+            refusal = Refusal(503, "queue_timeout", "no slot came free in time", retry_after=retry)
+        else:
+            refusal = Refusal(503, "no_replica", "no replica is ready", retry_after=retry)
+        self.refuse(refusal)
+
+    def moved(self, version: Version) -> None:
+        """Its version has vanished (`router.pool.Waiter`)."""
+        self._version = version
+        self._counters = version.counters
+
+    def dropped(self) -> None:
+        """Its pool has vanished (`router.pool.Waiter`)."""
+        self.phase = Phase.ROUTE
+        self.refuse(Refusal(503, "pool_removed", "the pool was removed from the configuration"))
+
+    def _leased(self, replica: Replica) -> None:
+        now = monotonic()
+        self.replica = replica
+        self.leased_at = now
+        if self._attempts == 0:
+            self.wait = now - self.started if self.phase is Phase.QUEUED else 0.0
+            self._observe(words.WAIT, words.WAIT_US, self.wait)
+        self._attempts += 1
+        self.phase = Phase.CONNECTING
+        self._plane.connect(replica, self)
+
+    # CONNECTING
+
+    def connected(self, upstream: UpstreamPort) -> None:
+        """A connection is there, new or kept: send what there is of the request."""
+        if self.head.expect_continue and not self.request_ended:
+            self.head.expect_continue = False
+            self._downstream.send_continue()
+        self.phase = Phase.FORWARD
+        self.upstream = upstream
+        self.sent_at = monotonic()
+        upstream.send(self)
+        assert self._body is not None
+        for piece in self._body:
+            upstream.send_body(piece)
+        if self._body_size > KEPT_BODY:
+            self._body = None
+            self._downstream.hold(False)
+        if self.request_ended:
+            upstream.send_end()
+
+    def connect_failed(self, error: str) -> None:
+        """No connection could be made: nothing was sent, so another replica may be tried."""
+        replica = self.replica
+        assert replica is not None
+        self._counters.add(words.UPSTREAM_FAILURES)
+        self._plane.suspect(replica, error)
+        self._end_lease()
+        if monotonic() < self.queued_until:
+            self._again()
+        else:
+            self.refuse(Refusal(502, "connect_failed", f"no connection to the replica: {error}"))
+
+    def _again(self) -> None:
+        assert self._version is not None
+        self._counters.add(words.RETRIES)
+        self._admit(self._version)
+
+    # the request's body
+
+    def request_body(self, data: bytes) -> None:
+        """A piece of the request's body has come."""
+        self.bytes_in += len(data)
+        limit = self._plane.limits.body
+        if self.bytes_in > limit and self._version is not None:
+            self.fail(_too_large(limit))
+            return
+        if self._body is not None:
+            self._body.append(data)
+            self._body_size += len(data)
+            if self._body_size > KEPT_BODY:
+                if self.upstream is None:
+                    self._downstream.hold(True)
+                else:
+                    self._body = None
+        if self.upstream is not None:
+            self.upstream.send_body(data)
+
+    def request_end(self) -> None:
+        """The request's body is whole."""
+        self.request_ended = True
+        if self.upstream is not None:
+            self.upstream.send_end()
+
+    # FORWARD and RELAY
+
+    def reply_head(self, head: ReplyHead) -> None:
+        """The head of the final reply has come."""
+        self.first_byte_at = monotonic()
+        self._observe(words.FIRST_BYTE, words.FIRST_BYTE_US, self.first_byte_at - self.sent_at)
+        self.phase = Phase.RELAY
+        self.status = head.status
+        self._body = None
+        assert self._version is not None
+        extra = b"X-Request-Id: " + self.request_id + b"\r\n"
+        if self._version.pool.entry.served_by:
+            extra += b"X-Served-By: " + self._version.served_by + b"\r\n"
+        self._downstream.send_head(head, extra)
+        if self._downstream.paused and self.upstream is not None:
+            self.upstream.hold(True)
+
+    def reply_body(self, data: bytes) -> None:
+        """A piece of the reply's body has come."""
+        self.bytes_out += len(data)
+        self._downstream.send_body(data)
+
+    def reply_end(self) -> None:
+        """The reply is whole."""
+        upstream = self.upstream
+        assert upstream is not None
+        self.upstream = None
+        if self.request_ended:
+            upstream.keep()
+        else:
+            upstream.abort()
+        self._downstream.send_end()
+        self.finish("ok")
+
+    def upstream_lost(self, code: str, message: str, *, status: int = 502) -> None:
+        """The connection to the replica ended, or broke the rules, before the reply was whole."""
+        upstream, self.upstream = self.upstream, None
+        assert upstream is not None
+        self._counters.add(words.UPSTREAM_FAILURES)
+        if self.phase is Phase.RELAY:
+            self._downstream.truncate()
+            self.finish(code)
+            return
+        self._end_lease()
+        refusal = Refusal(status, code, message)
+        if code == "upstream_closed":
+            if not upstream.reused and self.replica is not None:
+                self._plane.suspect(self.replica, message)
+            repeatable = self.head.method in IDEMPOTENT and self._body is not None
+            if repeatable and self._attempts < MAX_ATTEMPTS:
+                self._again()
+                return
+        self.refuse(refusal)
+
+    # flow control
+
+    def downstream_paused(self, on: bool) -> None:
+        """The client has stopped, or begun again, to take bytes."""
+        if self.upstream is not None and self.phase is Phase.RELAY:
+            self.upstream.hold(on)
+
+    def upstream_paused(self, on: bool) -> None:
+        """The replica has stopped, or begun again, to take bytes."""
+        self._downstream.hold(on)
+
+    # the end
+
+    def client_gone(self) -> None:
+        """The client has closed its connection: whatever is being done for it stops now."""
+        if self.phase is Phase.DONE:
+            return
+        self._counters.add(words.CLIENT_ABORTS)
+        self._stop_upstream()
+        self.finish("client_gone")
+
+    def fail(self, refusal: Refusal) -> None:
+        """Something other than the replica went wrong: answer if that is still possible."""
+        if self.phase is Phase.DONE:
+            return
+        committed = self.phase is Phase.RELAY
+        self._stop_upstream()
+        if committed:
+            self._downstream.truncate()
+            self.finish(refusal.code)
+        else:
+            self.refuse(refusal)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer instead of a replica."""
+        self.status = refusal.status
+        self.bytes_out = self._downstream.send_refusal(refusal, self.request_id)
+        self.finish(refusal.code)
+
+    def finish(self, outcome: str) -> None:
+        """The one exit: count, log, release, and let the connection go on."""
+        assert self.phase is not Phase.DONE
+        self._end_lease()
+        self.phase = Phase.DONE
+        self._body = None
+        now = monotonic()
+        counters = self._counters
+        counters.add(words.REQUESTS + min(self.status // 100, 5))
+        counters.add(words.BYTES_IN, self.bytes_in)
+        counters.add(words.BYTES_OUT, self.bytes_out)
+        self._observe(words.DURATION, words.DURATION_US, now - self.started)
+        self._plane.log.exchange(self, self._downstream.client, now, outcome)
+        self._downstream.exchange_done(self)
+
+    def forwarded(self) -> bytes:
+        """Header lines that tell the replica whom it serves."""
+        return b"%b%b\r\n" % (self._downstream.forwarded, self.head.authority)
+
+    @property
+    def retries(self) -> int:
+        """Attempts after the first."""
+        return max(0, self._attempts - 1)
+
+    def _stop_upstream(self) -> None:
+        if self.phase is Phase.QUEUED:
+            assert self._version is not None
+            self._plane.admission.leave(self, self._version)
+            self.phase = Phase.ROUTE
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.abort()
+
+    def _end_lease(self) -> None:
+        if self.leased_at:
+            replica = self.replica
+            assert replica is not None
+            held = monotonic() - self.leased_at
+            self.leased_at = 0.0
+            self._plane.admission.release(replica, held)
+
+    def _observe(self, buckets: int, total: int, seconds: float) -> None:
+        self._counters.add(buckets + bisect_left(BOUNDS, seconds))
+        self._counters.add(total, int(seconds * 1e6))
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, "body_too_large", f"the request body is above the limit of {limit} bytes")

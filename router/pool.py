@@ -1,0 +1,258 @@
+"""The runtime objects of the data plane: pools, versions and replicas of one worker.
+
+They live across generations: a reload changes their settings and weights, never their queues
+or what is in flight.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Protocol
+
+from fleet.telemetry import slab as words
+from fleet.telemetry.slab import block_at, cell_at
+from fleet.wire import PoolEntry, ReplicaEntry
+from router.split import Split
+
+if TYPE_CHECKING:
+    from router.balance import Balancer
+    from router.http.exchange import UpstreamPort
+
+
+class Waiter(Protocol):
+    """A request in a queue."""
+
+    queued_until: float
+    """Monotonic time at which it gives up."""
+
+    def granted(self, replica: Replica) -> None:
+        """A slot of `replica` is held for it now."""
+        ...
+
+    def expired(self) -> None:
+        """It has waited long enough; it is out of the queue already."""
+        ...
+
+    def moved(self, version: Version) -> None:
+        """Its version has vanished; it waits for this one now."""
+        ...
+
+    def dropped(self) -> None:
+        """Its pool has vanished; it is out of the queue already."""
+        ...
+
+
+class Counters:
+    """One worker's words of one version block."""
+
+    __slots__ = ("at", "row")
+
+    def __init__(self, row: memoryview, block: int) -> None:
+        self.row = row
+        self.at = block_at(block)
+
+    def add(self, word: int, amount: int = 1) -> None:
+        """Add to a counter."""
+        self.row[self.at + word] += amount
+
+
+class Replica:
+    """A replica as this worker sees it. A lease is one call of `acquire`, ended by `release`."""
+
+    __slots__ = (
+        "_row",
+        "authority",
+        "cell",
+        "draining",
+        "host",
+        "idle",
+        "idle_told",
+        "in_flight",
+        "name",
+        "place",
+        "port",
+        "serving",
+        "slots",
+        "suspended",
+        "token_fd",
+        "version",
+        "waiting_token",
+    )
+
+    def __init__(self, entry: ReplicaEntry, version: Version, row: memoryview) -> None:
+        self.name = entry.name
+        self.version = version
+        self.host = entry.host
+        self.port = entry.port
+        host = f"[{entry.host}]" if ":" in entry.host else entry.host
+        self.authority = f"{host}:{entry.port}".encode()
+        self.slots = entry.slots
+        self.serving = entry.serving
+        self.draining = entry.draining
+        self.suspended = False
+        self.in_flight = 0
+        self.idle: list[UpstreamPort] = []
+        self.idle_told = False
+        self.place = -1
+        """Index in `version.free`, -1 when not in it."""
+        self.token_fd = -1
+        """Semaphore shared with the other workers; -1: this worker alone holds the slots."""
+        self.waiting_token = False
+        self.cell = entry.cell
+        self._row = row[cell_at(entry.cell) : cell_at(entry.cell) + words.CELL_WORDS]
+
+    def __repr__(self) -> str:
+        state = "serving" if self.serving else "draining" if self.draining else "out"
+        return f"<Replica {self.name} {state} {self.in_flight}/{self.slots}>"
+
+    @property
+    def usable(self) -> bool:
+        """May get new requests, slots aside."""
+        return self.serving and not self.suspended
+
+    def close_idle(self) -> None:
+        """Close the kept connections."""
+        kept, self.idle = self.idle, []
+        for connection in kept:
+            connection.close()
+
+    def acquire(self) -> bool:
+        """Take a slot if there is one."""
+        if self.in_flight >= self.slots:
+            return False
+        if self.token_fd >= 0:
+            try:
+                os.eventfd_read(self.token_fd)
+            except BlockingIOError:
+                return False
+        self.in_flight += 1
+        self._row[words.CELL_ACQUIRED] += 1
+        return True
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self.in_flight -= 1
+        self._row[words.CELL_RELEASED] += 1
+        if self.token_fd >= 0:
+            os.eventfd_write(self.token_fd, 1)
+
+
+class Version:
+    """A named release of a pool, with its replicas, its queue and its counters."""
+
+    __slots__ = (
+        "balancer",
+        "block",
+        "counters",
+        "demand_told",
+        "free",
+        "lease_ewma",
+        "name",
+        "pool",
+        "replicas",
+        "served_by",
+        "usable_slots",
+        "waiting",
+        "weight",
+    )
+
+    def __init__(self, name: str, pool: Pool, counters: Counters, block: int) -> None:
+        self.name = name
+        self.pool = pool
+        self.weight = 0
+        self.block = block
+        self.counters = counters
+        self.replicas: dict[str, Replica] = {}
+        self.free: list[Replica] = []
+        """Usable replicas believed to have a free slot, in no order."""
+        self.balancer: Balancer
+        self.waiting: OrderedDict[Waiter, None] = OrderedDict()
+        self.demand_told = False
+        self.usable_slots = 0
+        """Slots of all usable replicas, as of the last `Pool.rebuild_split`."""
+        self.lease_ewma = 0.0
+        """Mean seconds a slot is held, exponentially weighted (0.1 a sample)."""
+        self.served_by = f"{pool.name}/{name}".encode()
+
+    def offer(self, replica: Replica) -> None:
+        """Put `replica` among the free if it is usable and has a slot."""
+        if replica.place < 0 and replica.usable and replica.in_flight < replica.slots:
+            replica.place = len(self.free)
+            self.free.append(replica)
+
+    def withdraw(self, replica: Replica) -> None:
+        """Take `replica` from among the free: full, draining or suspended."""
+        place = replica.place
+        if place < 0:
+            return
+        last = self.free.pop()
+        if last is not replica:
+            self.free[place] = last
+            last.place = place
+        replica.place = -1
+
+
+class Pool:
+    """One agent service."""
+
+    __slots__ = (
+        "affinity_cookie",
+        "affinity_header",
+        "entry",
+        "name",
+        "order",
+        "queued",
+        "spill",
+        "split",
+        "version_header",
+        "versions",
+    )
+
+    def __init__(self, entry: PoolEntry) -> None:
+        self.name = entry.name
+        self.versions: dict[str, Version] = {}
+        self.order: list[Version] = []
+        """Versions as `split` numbers them."""
+        self.split = Split((), ())
+        self.spill: Split | None = None
+        """The split over the versions with a usable replica; None when that is all or none."""
+        self.queued = 0
+        self.configure(entry)
+
+    def configure(self, entry: PoolEntry) -> None:
+        """Take over the settings of a new generation."""
+        self.entry = entry
+        self.affinity_header = _lower(entry.affinity_header)
+        self.affinity_cookie = entry.affinity_cookie.encode() if entry.affinity_cookie else None
+        self.version_header = _lower(entry.version_header)
+
+    def rebuild_split(self) -> None:
+        """After a change of versions, weights or usable replicas."""
+        self.order = list(self.versions.values())
+        for version in self.order:
+            version.usable_slots = sum(r.slots for r in version.replicas.values() if r.usable)
+        names = [v.name for v in self.order]
+        weights = tuple(v.weight for v in self.order)
+        if weights != self.split.weights:
+            self.split = Split(names, weights)
+        reachable = tuple(v.weight if v.usable_slots else 0 for v in self.order)
+        if reachable == weights or not any(reachable):
+            self.spill = None
+        elif self.spill is None or self.spill.weights != reachable:
+            self.spill = Split(names, reachable)
+
+    def choose(self, session: bytes | None) -> Version | None:
+        """The version of a request without an override; None when every weight is 0.
+
+        Versions without a usable replica are passed over while another has one; when none has,
+        the request is given to its own version and waits there.
+        """
+        split = self.spill or self.split
+        if not any(split.weights):
+            return None
+        return self.order[split.next() if session is None else split.of_session(session)]
+
+
+def _lower(name: str | None) -> bytes | None:
+    return name.lower().encode() if name else None

@@ -1,0 +1,79 @@
+"""Which pool a request goes to: host, path prefix, method, header; the first route that matches.
+
+Routes are indexed by host and path prefix, so a look-up costs the depth of the path, not the
+number of routes; order decides only among those that can match at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fleet.wire import RouteEntry
+
+HeaderLookup = Callable[[bytes], bytes | None]
+"""Value of a header by lower-case name."""
+
+
+class _Candidate:
+    __slots__ = ("headers", "methods", "order", "pool")
+
+    def __init__(self, order: int, entry: RouteEntry) -> None:
+        self.order = order
+        self.pool = entry.pool
+        self.methods = frozenset(m.encode() for m in entry.methods)
+        self.headers = tuple((k.lower().encode(), v.encode()) for k, v in entry.headers.items())
+
+    def accepts(self, method: bytes, header: HeaderLookup) -> bool:
+        if self.methods and method not in self.methods:
+            return False
+        return all(header(name) == value for name, value in self.headers)
+
+
+_Paths = dict[bytes, list[_Candidate]]
+
+
+class Routes:
+    """Immutable index over the routes of one generation."""
+
+    def __init__(self, entries: Sequence[RouteEntry]) -> None:
+        self._any_host: _Paths = {}
+        self._hosts: dict[bytes, _Paths] = {}
+        self._suffixes: dict[bytes, _Paths] = {}
+        for order, entry in enumerate(entries):
+            if entry.host is None:
+                paths = self._any_host
+            elif entry.host.startswith("*."):
+                paths = self._suffixes.setdefault(entry.host[1:].encode(), {})
+            else:
+                paths = self._hosts.setdefault(entry.host.encode(), {})
+            prefix = (entry.path or "/").encode().rstrip(b"/")
+            paths.setdefault(prefix, []).append(_Candidate(order, entry))
+
+    def match(self, host: bytes, path: bytes, method: bytes, header: HeaderLookup) -> str | None:
+        """Name of the pool, or None. `host` is lower case without port, `path` without query."""
+        tables = [self._any_host] if self._any_host else []
+        exact = self._hosts.get(host)
+        if exact is not None:
+            tables.append(exact)
+        if self._suffixes:
+            dot = host.find(b".", 1)
+            while dot > 0:
+                found = self._suffixes.get(host[dot:])
+                if found is not None:
+                    tables.append(found)
+                dot = host.find(b".", dot + 1)
+        best: _Candidate | None = None
+        for paths in tables:
+            prefix = path
+            while True:
+                for candidate in paths.get(prefix, ()):
+                    if best is not None and best.order < candidate.order:
+                        break
+                    if candidate.accepts(method, header):
+                        best = candidate
+                        break
+                cut = prefix.rfind(b"/")
+                if cut < 0:
+                    break
+                prefix = prefix[:cut]
+        return best.pool if best is not None else None
