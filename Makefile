@@ -1,0 +1,44 @@
+# Two commands for newcomers: `make run` and `make test`. Everything else is for developers.
+
+VENV    ?= .venv
+PYTHON  ?= python3
+BIN     := $(VENV)/bin
+CONFIG  ?= configs/quickstart.yaml
+
+.PHONY: run test lint check docs clean
+
+run: $(VENV)/.installed ## Install and start the quickstart: a gateway with its agents
+	@$(BIN)/python examples/tour.py &
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/headrace run $(CONFIG)
+
+test: $(VENV)/.installed-dev ## Install what the tests need, and run them
+	@deploy/install-test-servers.sh
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test ## All of it
+
+docs: $(VENV)/.installed-dev ## Write the generated references anew
+	$(BIN)/python -m fleet.config.reference
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Headrace needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || deploy/install-packages.sh python3-venv
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/pip pyproject.toml constraints.txt
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,11 @@
+#!/bin/sh
+# The real servers that the integration tests talk to.
+set -eu
+missing=
+command -v prometheus >/dev/null || missing="$missing prometheus"
+command -v redis-server >/dev/null || missing="$missing redis-server"
+if [ -n "$missing" ]; then
+    echo "installing$missing ..."
+    # shellcheck disable=SC2086
+    "$(dirname "$0")/install-packages.sh" $missing
+fi

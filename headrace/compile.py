@@ -1,0 +1,119 @@
+"""From the configuration to what the workers run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from fleet.config.schema import Config, Limits, Pool, Timeouts
+from fleet.model import Replica, ReplicaState
+from fleet.wire import (
+    LimitsEntry,
+    PoolEntry,
+    ReplicaEntry,
+    RouteEntry,
+    Table,
+    TimeoutsEntry,
+    VersionEntry,
+)
+
+BlockOf = Callable[[str, str], int]
+"""Telemetry block of a pool's version."""
+
+Weights = Mapping[str, Mapping[str, int]]
+"""Weights in force, by pool and version."""
+
+
+def table(
+    config: Config,
+    generation: int,
+    weights: Weights,
+    block: BlockOf,
+    listeners: Sequence[str],
+    new_listeners: Sequence[str],
+) -> Table:
+    """The routing table of one generation."""
+    return Table(
+        generation=generation,
+        listeners=tuple(listeners),
+        new_listeners=tuple(new_listeners),
+        routes=tuple(
+            RouteEntry(
+                host=route.match.host,
+                path=route.match.path,
+                methods=route.match.methods,
+                headers=route.match.headers,
+                pool=route.pool,
+            )
+            for route in config.routes
+        ),
+        pools=tuple(
+            _pool(name, pool, weights[name], block) for name, pool in config.pools.items()
+        ),
+        timeouts=_timeouts(config.timeouts),
+        limits=_limits(config.limits),
+        log_enabled=config.log.access.enabled,
+        log_sample=config.log.access.sample,
+    )
+
+
+def version_entries(
+    pool: str,
+    weights: Mapping[str, int],
+    replicas: Sequence[Replica],
+    block: BlockOf,
+    *,
+    shared: bool,
+) -> tuple[VersionEntry, ...]:
+    """The membership of a pool as the workers need it."""
+    return tuple(
+        VersionEntry(
+            name=version,
+            weight=weight,
+            block=block(pool, version),
+            replicas=tuple(
+                _replica(r, shared=shared)
+                for r in replicas
+                if r.version == version and r.port and r.cell >= 0
+            ),
+        )
+        for version, weight in weights.items()
+    )
+
+
+def _replica(replica: Replica, *, shared: bool) -> ReplicaEntry:
+    return ReplicaEntry(
+        name=replica.name,
+        host=replica.host,
+        port=replica.port,
+        slots=replica.slots,
+        cell=replica.cell,
+        serving=replica.state is ReplicaState.READY,
+        draining=replica.state in (ReplicaState.DRAINING, ReplicaState.STOPPED),
+        shared=shared,
+    )
+
+
+def _pool(name: str, pool: Pool, weights: Mapping[str, int], block: BlockOf) -> PoolEntry:
+    affinity = pool.affinity
+    return PoolEntry(
+        name=name,
+        versions=tuple(
+            VersionEntry(name=version, weight=weights[version], block=block(name, version))
+            for version in pool.versions
+        ),
+        balance=pool.balance,
+        affinity_header=affinity.header if affinity else None,
+        affinity_cookie=affinity.cookie if affinity else None,
+        queue_limit=pool.queue.limit,
+        queue_timeout=pool.queue.timeout,
+        served_by=pool.served_by,
+        version_header=pool.version_header,
+    )
+
+
+def _timeouts(timeouts: Timeouts) -> TimeoutsEntry:
+    return TimeoutsEntry(**timeouts.model_dump())
+
+
+def _limits(limits: Limits) -> LimitsEntry:
+    return LimitsEntry(**limits.model_dump())

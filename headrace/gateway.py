@@ -1,0 +1,281 @@
+"""The data plane as the control loop sees it (`fleet.ports.Gateway`), over workers and slab.
+
+What a worker must know is told to it when it appears and when it changes. Nothing is asked of
+workers: counters are read from the slab, the rest comes as messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from fleet import wire
+from fleet.channel import MAX_FDS
+from fleet.config.schema import Config
+from fleet.errors import HeadraceError
+from fleet.model import Replica
+from fleet.telemetry import slab as words
+from fleet.telemetry.slab import CELLS, VERSION_BLOCKS, Slab, VersionTotals, cell_at
+from headrace import compile as compiled
+from headrace.listeners import Listeners
+from headrace.supervisor import Supervisor, Worker
+
+_log = structlog.get_logger("gateway")
+
+
+class WorkerGateway:
+    """See the module. `on_demand(pool, version)` and `on_suspect(replica)` pass on what workers
+    notice; `on_worker(worker)` tells that one has come, gone or taken a generation.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        *,
+        on_demand: Callable[[str, str], None],
+        on_suspect: Callable[[str], None],
+        on_worker: Callable[[Worker], None],
+        write_log: Callable[[bytes], None],
+    ) -> None:
+        self.slab = Slab.create(workers)
+        self.listeners = Listeners()
+        self.generation = 0
+        self._stopped = False
+        self._on_demand = on_demand
+        self._on_suspect = on_suspect
+        self._on_worker = on_worker
+        self.supervisor = Supervisor(workers, self.slab, self, write_log)
+        self._config: Config
+        self._weights: dict[str, dict[str, int]] = {}
+        self._members: dict[str, tuple[Replica, ...]] = {}
+        self._blocks: dict[tuple[str, str], int] = {}
+        self._free_cells: deque[int] = deque(range(CELLS))
+        self._endpoints: set[str] = set()
+        """Replicas the workers know of; those without an endpoint they do not."""
+        self._semaphores: dict[str, int] = {}
+        self._slots: dict[str, int] = {}
+        self._idle: dict[str, set[int]] = {}
+        self._drained: dict[str, asyncio.Event] = {}
+
+    # configuration
+
+    def configure(self, config: Config, weights: Mapping[str, Mapping[str, int]]) -> None:
+        """Serve a new generation. Raises ListenError, and then nothing has changed."""
+        self.listeners.open(config.listen)
+        self._config = config
+        self._weights = {pool: dict(of) for pool, of in weights.items()}
+        for pool, versions in self._weights.items():
+            for version in versions:
+                self._block(pool, version)
+        self.generation += 1
+        for worker in self.supervisor.workers:
+            self._send_table(worker)
+            for pool in config.pools:
+                self._send_members(worker, pool)
+        self.listeners.close_others(config.listen)
+
+    def set_weights(self, pool: str, weights: Mapping[str, int]) -> None:
+        """Split the traffic of one pool anew."""
+        self._weights[pool] = dict(weights)
+        for worker in self.supervisor.workers:
+            self._send_members(worker, pool)
+
+    def weights_in_force(self, pool: str) -> dict[str, int]:
+        """The weights the workers split by: versions without a ready replica are passed over
+        while another version has one.
+        """
+        weights = self._weights[pool]
+        ready = {r.version for r in self._members.get(pool, ()) if r.state == "ready"}
+        reachable = {v: w if v in ready else 0 for v, w in weights.items()}
+        return reachable if any(reachable.values()) else dict(weights)
+
+    async def stop(self, timeout: float) -> None:
+        """Let the workers finish within `timeout` seconds, then end them. May be called again."""
+        await self.supervisor.stop(timeout)
+        self._stopped = True
+        for event in self._drained.values():
+            event.set()
+        self.listeners.close_others(())
+
+    def kill(self) -> None:
+        """End the workers at once."""
+        self.supervisor.kill()
+
+    # fleet.ports.Gateway
+
+    def publish(self, pool: str, replicas: Sequence[Replica]) -> None:
+        """See `fleet.ports.Gateway`."""
+        before = {r.name for r in self._members.get(pool, ())}
+        names = {r.name for r in replicas}
+        self._members[pool] = tuple(replicas)
+        for gone in before - names:
+            self._forget(gone)
+        for replica in replicas:
+            if replica.port:
+                self._endpoints.add(replica.name)
+                self._share(replica)
+        if pool in self._weights:
+            for worker in self.supervisor.workers:
+                self._send_members(worker, pool)
+        elif not replicas:
+            del self._members[pool]
+
+    async def drained(self, replica: str) -> None:
+        """See `fleet.ports.Gateway`."""
+        if self._stopped or replica not in self._endpoints:
+            return
+        event = self._drained.setdefault(replica, asyncio.Event())
+        self._check_drained(replica)
+        await event.wait()
+
+    def in_flight(self, replica: Replica) -> int:
+        """See `fleet.ports.Gateway`."""
+        return self.slab.cell_in_flight(replica.cell) if replica.cell >= 0 else 0
+
+    def totals(self, pool: str, version: str) -> VersionTotals:
+        """See `fleet.ports.Gateway`."""
+        return self.slab.version(self._block(pool, version))
+
+    def allocate_cell(self) -> int:
+        """See `fleet.ports.Gateway`. Raises HeadraceError when all are taken."""
+        if not self._free_cells:
+            raise HeadraceError(f"more than {CELLS} replicas at once")
+        cell = self._free_cells.popleft()
+        self.slab.zero_cell(cell)
+        return cell
+
+    def free_cell(self, cell: int) -> None:
+        """See `fleet.ports.Gateway`. Reused last of all, so late stores cannot meet a new owner."""
+        self._free_cells.append(cell)
+
+    # headrace.supervisor.Audience
+
+    def welcome(self, worker: Worker) -> None:
+        """See `headrace.supervisor.Audience`."""
+        self._send_table(worker)
+        for pool in self._config.pools:
+            self._send_members(worker, pool)
+        self._on_worker(worker)
+
+    def heard(self, worker: Worker, message: wire.ToControl) -> None:
+        """See `headrace.supervisor.Audience`."""
+        match message:
+            case wire.Applied(generation=generation):
+                worker.generation = generation
+                self._on_worker(worker)
+            case wire.Idle(replica=replica):
+                self._idle.setdefault(replica, set()).add(worker.index)
+                self._check_drained(replica)
+            case wire.Demand(pool=pool, version=version):
+                self._on_demand(pool, version)
+            case wire.Suspect(replica=replica, error=error):
+                _log.warning("connection to replica failed", replica=replica, error=error)
+                self._on_suspect(replica)
+
+    def died(self, worker: Worker) -> None:
+        """See `headrace.supervisor.Audience`."""
+        row = self.slab.row(worker.index)
+        for members in self._members.values():
+            for replica in members:
+                semaphore = self._semaphores.get(replica.name)
+                if semaphore is not None:
+                    at = cell_at(replica.cell)
+                    held = row[at + words.CELL_ACQUIRED] - row[at + words.CELL_RELEASED]
+                    if held > 0:
+                        os.eventfd_write(semaphore, held)
+        self.slab.release_claims(worker.index)
+        for replica_name in list(self._idle):
+            self._idle[replica_name].discard(worker.index)
+        self._on_worker(worker)
+
+    # sending
+
+    def _send_table(self, worker: Worker) -> None:
+        addresses = self.listeners.addresses
+        wanted = tuple(a for a in addresses if a in self._config.listen)
+        new = [a for a in wanted if a not in worker.listeners]
+        message = compiled.table(
+            self._config, self.generation, self._weights, self._block, wanted, new
+        )
+        worker.send(message, [self.listeners.socket(a).fileno() for a in new])
+        worker.listeners = set(wanted)
+
+    def _send_members(self, worker: Worker, pool: str) -> None:
+        """In steps when a frame cannot carry every new semaphore at once."""
+        members = self._members.get(pool, ())
+        weights = self._weights[pool]
+        shared = len(self.supervisor.workers) > 1
+        new = [
+            r.name for r in members if r.name in self._semaphores and r.name not in worker.shared
+        ]
+        while True:
+            step, new = new[:MAX_FDS], new[MAX_FDS:]
+            worker.shared.update(step)
+            known = [r for r in members if r.name not in new]
+            worker.send(
+                wire.Members(
+                    pool=pool,
+                    versions=compiled.version_entries(
+                        pool, weights, known, self._block, shared=shared
+                    ),
+                    new_shared=tuple(step),
+                ),
+                [self._semaphores[name] for name in step],
+            )
+            if not new:
+                return
+
+    def _block(self, pool: str, version: str) -> int:
+        key = (pool, version)
+        block = self._blocks.get(key)
+        if block is None:
+            block = len(self._blocks) + 1  # 0 counts what matched no pool
+            if block >= VERSION_BLOCKS:
+                raise HeadraceError(f"more than {VERSION_BLOCKS - 1} versions since the start")
+            self._blocks[key] = block
+        return block
+
+    # slots shared by several workers
+
+    def _share(self, replica: Replica) -> None:
+        """Keep the semaphore of a replica at its slots."""
+        if len(self.supervisor.workers) == 1:
+            return
+        semaphore = self._semaphores.get(replica.name)
+        if semaphore is None:
+            self._semaphores[replica.name] = os.eventfd(
+                replica.slots, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC
+            )
+            self._slots[replica.name] = replica.slots
+            return
+        growth = replica.slots - self._slots[replica.name]
+        if growth > 0:
+            os.eventfd_write(semaphore, growth)
+            self._slots[replica.name] = replica.slots
+        for _ in range(-growth):
+            try:
+                os.eventfd_read(semaphore)
+            except BlockingIOError:
+                # the rest is in use; taken away at a later change
+                return
+            self._slots[replica.name] -= 1
+
+    def _forget(self, replica: str) -> None:
+        semaphore = self._semaphores.pop(replica, None)
+        if semaphore is not None:
+            os.close(semaphore)
+        self._endpoints.discard(replica)
+        self._slots.pop(replica, None)
+        self._idle.pop(replica, None)
+        self._drained.pop(replica, None)
+        for worker in self.supervisor.workers:
+            worker.shared.discard(replica)
+
+    def _check_drained(self, replica: str) -> None:
+        event = self._drained.get(replica)
+        if event is not None and len(self._idle.get(replica, ())) == len(self.supervisor.workers):
+            event.set()

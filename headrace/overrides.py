@@ -1,0 +1,101 @@
+"""What an operator has set by hand over the configuration file, kept in the store.
+
+A weight override holds until the file's weights of that pool change (the newer word wins) or it
+is reset; a size override until it ends or is reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from typing import TypeVar
+
+from msgspec import DecodeError, Struct
+from msgspec.json import Decoder, Encoder
+
+from fleet.config.schema import Config
+
+
+class WeightOverride(Struct, frozen=True):
+    """Weights of one pool."""
+
+    weights: dict[str, int]
+    """Only the versions that were named."""
+    file: dict[str, int]
+    """What the file said at that time."""
+
+
+class SizeOverride(Struct, frozen=True):
+    """Total size of one pool."""
+
+    replicas: int
+    until: float | None
+    """Unix time; None: until reset."""
+
+
+class Overrides(Struct, frozen=True):
+    """All overrides, by pool. Changed by making another."""
+
+    weights: dict[str, WeightOverride] = {}
+    sizes: dict[str, SizeOverride] = {}
+
+    def with_weights(self, pool: str, override: WeightOverride | None) -> Overrides:
+        """With another weight override for `pool`, or none."""
+        return Overrides(_with(self.weights, pool, override), self.sizes)
+
+    def with_size(self, pool: str, override: SizeOverride | None) -> Overrides:
+        """With another size override for `pool`, or none."""
+        return Overrides(self.weights, _with(self.sizes, pool, override))
+
+    def fitting(self, config: Config, now: float) -> Overrides:
+        """Those that still hold under `config` at Unix time `now`."""
+        return Overrides(
+            {
+                pool: override
+                for pool, override in self.weights.items()
+                if pool in config.pools and override.file == file_weights(config, pool)
+            },
+            {
+                pool: override
+                for pool, override in self.sizes.items()
+                if pool in config.pools and (override.until is None or override.until > now)
+            },
+        )
+
+    def weights_of(self, config: Config, pool: str) -> dict[str, int]:
+        """The weights wanted of a pool's versions."""
+        override = self.weights.get(pool)
+        return {**file_weights(config, pool), **(override.weights if override else {})}
+
+
+_T = TypeVar("_T")
+
+_encoder = Encoder()
+_decoder = Decoder(Overrides)
+
+
+def encode(overrides: Overrides) -> bytes:
+    """For the store."""
+    return _encoder.encode(overrides)
+
+
+def decode(data: bytes | None) -> Overrides:
+    """From the store; what cannot be read counts as none."""
+    if not data:
+        return Overrides()
+    try:
+        return _decoder.decode(data)
+    except DecodeError:
+        return Overrides()
+
+
+def file_weights(config: Config, pool: str) -> dict[str, int]:
+    """The weights the file gives a pool's versions."""
+    return {name: version.weight for name, version in config.pools[pool].versions.items()}
+
+
+def _with(current: Mapping[str, _T], pool: str, value: _T | None) -> dict[str, _T]:
+    changed = {name: old for name, old in current.items() if name != pool}
+    if value is not None:
+        changed[pool] = value
+    return changed
