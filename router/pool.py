@@ -83,10 +83,9 @@ class Replica:
     def __init__(self, entry: ReplicaEntry, version: Version, row: memoryview) -> None:
         self.name = entry.name
         self.version = version
-        self.host = entry.host
-        self.port = entry.port
-        host = f"[{entry.host}]" if ":" in entry.host else entry.host
-        self.authority = f"{host}:{entry.port}".encode()
+        self.host = ""
+        self.port = 0
+        self.authority = b""
         self.slots = entry.slots
         self.serving = entry.serving
         self.draining = entry.draining
@@ -101,6 +100,7 @@ class Replica:
         self.waiting_token = False
         self.cell = entry.cell
         self._row = row[cell_at(entry.cell) : cell_at(entry.cell) + words.CELL_WORDS]
+        self.move(entry.host, entry.port)
 
     def __repr__(self) -> str:
         state = "serving" if self.serving else "draining" if self.draining else "out"
@@ -110,6 +110,15 @@ class Replica:
     def usable(self) -> bool:
         """May get new requests, slots aside."""
         return self.serving and not self.suspended
+
+    def move(self, host: str, port: int) -> None:
+        """Dial there from now on: a replica started again has another port."""
+        if (host, port) == (self.host, self.port):
+            return
+        self.close_idle()
+        self.host, self.port = host, port
+        name = f"[{host}]" if ":" in host else host
+        self.authority = f"{name}:{port}".encode()
 
     def close_idle(self) -> None:
         """Close the kept connections."""

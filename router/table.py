@@ -87,6 +87,7 @@ class Directory:
             token = tokens.get(item.name)
             if token is not None:
                 replica.token_fd = token
+            replica.move(item.host, item.port)
             replica.slots = item.slots
             replica.draining = item.draining
             replica.serving = item.serving
