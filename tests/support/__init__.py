@@ -1,0 +1,1 @@
+"""What the tests share: waiting with a deadline, free ports, processes and servers."""
