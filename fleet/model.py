@@ -61,12 +61,15 @@ class Reading(Struct, frozen=True, kw_only=True):
     signal: str
     """Name shown to people, e.g. `router.in_flight`, `redis:jobs:support`, `prometheus[0]`."""
     value: float | None
-    """None: the signal was lost this tick; see `error`."""
+    """None: no value this tick. With `error` the signal is lost; without, a ratio metric had no
+    samples, which says nothing either way."""
     target: float
     """What one replica should carry, or for a ratio metric the wanted value."""
     ratio: bool = False
     """True: compare `value / target` to the present size (HPA style), not `ceil(value/target)`."""
     error: str | None = None
+    detail: str = ""
+    """How people read the value, where the bare number is not enough, e.g. `11 + queue 9 = 20`."""
 
 
 class Observation(Struct, frozen=True, kw_only=True):
@@ -93,7 +96,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
 
     signal: str
     replicas: int | None
-    """None: the signal is lost and proposes nothing."""
+    """None: the signal has no value and proposes nothing."""
     reason: str
 
 

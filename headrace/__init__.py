@@ -1,0 +1,1 @@
+"""Composition: the command line, the process tree and the admin API."""

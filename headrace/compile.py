@@ -46,9 +46,7 @@ def table(
             )
             for route in config.routes
         ),
-        pools=tuple(
-            _pool(name, pool, weights[name], block) for name, pool in config.pools.items()
-        ),
+        pools=tuple(_pool(name, pool, weights[name], block) for name, pool in config.pools.items()),
         timeouts=_timeouts(config.timeouts),
         limits=_limits(config.limits),
         log_enabled=config.log.access.enabled,

@@ -7,7 +7,6 @@ is reset; a size override until it ends or is reset.
 from __future__ import annotations
 
 from collections.abc import Mapping
-
 from typing import TypeVar
 
 from msgspec import DecodeError, Struct

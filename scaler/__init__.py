@@ -1,0 +1,1 @@
+"""The control loop: replicas, signals, policies, decisions."""

@@ -39,6 +39,10 @@ from fleet.store.server_log import parse
 
 MAX_MEMORY: Final = "256mb"
 """Above this the server refuses writes rather than evict: it may hold queues of jobs."""
+APPEND_FSYNC: Final = "always"
+"""Written and synced before it is confirmed. With the server's default, `everysec`, a write is put
+off while a sync runs, yet confirmed: 28 of 360 confirmed writes were lost to a SIGKILL at once, on
+a busy 2-core machine; with `always` none of 360 (0.25 ms a write instead of 0.05)."""
 STOP_TIMEOUT: Final = 5.0
 """From SIGTERM to SIGKILL, in seconds; a shutdown writes out what the server holds."""
 SETTLED: Final = 10.0
@@ -128,6 +132,7 @@ class EmbeddedStore:
             "dir": str(self.directory),
             "pidfile": str(self.directory / "valkey.pid"),
             "appendonly": "yes",
+            "appendfsync": APPEND_FSYNC,
             "save": "",
             "maxmemory": MAX_MEMORY,
             "maxmemory-policy": "noeviction",

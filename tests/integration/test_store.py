@@ -152,6 +152,20 @@ async def test_a_killed_server_is_restarted_and_records_made_meanwhile_arrive(
         assert (await kinds(store)).count("store.connected") == 2
 
 
+async def test_state_confirmed_just_before_the_server_is_killed_is_kept(tmp_path: Path) -> None:
+    async with embedded_store(tmp_path / "store") as embedded, store_at(embedded.url) as store:
+        assert await store.wait_connected(5)
+        async with redis_client(embedded.url) as redis:
+            assert (await redis.config_get("appendfsync"))["appendfsync"] == "always"
+        await store.set("overrides", b"1")
+        await store.set("overrides", b"2")
+        assert embedded.pid is not None
+        os.kill(embedded.pid, signal.SIGKILL)
+        await wait_until(lambda: embedded.restarts == 1, "the server is restarted")
+        await wait_until(lambda: answers(embedded.url), "the new server answers")
+        assert await store.get("overrides") == b"2"
+
+
 async def test_the_server_of_a_killed_daemon_is_replaced(tmp_path: Path) -> None:
     directory = tmp_path / "store"
     hold = (

@@ -39,7 +39,7 @@ class Daemon:
         self._session = session
 
     async def started(self) -> None:
-        line = await self.process.line(r'"event": ?"running"', timeout=20)
+        line = await self.process.line(r'"message": ?"running"', timeout=20)
         fields = json.loads(line.string)
         self.url = f"http://{fields['listen'][0]}"
         self.admin = f"http://{fields['admin']}"

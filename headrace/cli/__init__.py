@@ -1,0 +1,3 @@
+from headrace.cli.app import main
+
+__all__ = ["main"]

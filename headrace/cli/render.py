@@ -1,0 +1,132 @@
+"""The screen of `headrace status`: a `Status`, and the one before it, as a table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from headrace.cli.figures import Figures, between, since_start
+from headrace.cli.output import age, borderless, latency, plain, utc
+from headrace.operations import PoolStatus, Status, VersionStatus
+
+COLUMNS = ("POOL", "VERSION", "WEIGHT", "READY", "IN FLIGHT", "QUEUED")
+
+
+class Look(Struct, frozen=True):
+    """What was seen of the daemon at one moment."""
+
+    pools: tuple[PoolStatus, ...]
+    monotonic: float
+    """Seconds."""
+
+
+def screen(status: Status, now: float, look: Look, before: Look | None) -> RenderableType:
+    """The whole status at Unix time `now`; rates when there is a look before."""
+    return Group(_headline(status, now), *warnings(status), Text(), pools_table(look, before))
+
+
+def pools_table(look: Look, before: Look | None) -> RenderableType:
+    """One row a version: since the daemon's start, or since the look before."""
+    if not look.pools:
+        return Text("no pools are configured")
+    counted = ("REQUESTS",) if before is None else ("RPS",)
+    rows = [
+        _row(pool, version, _figures(pool.pool, version, look, before))
+        for pool in look.pools
+        for version in pool.versions
+    ]
+    return borderless((*COLUMNS, *counted, "P95", "ERRORS", "LAST DECISION"), rows)
+
+
+def pool_warnings(pool: PoolStatus) -> Iterator[Text]:
+    """What is set by hand or amiss in a pool, one line each."""
+    if pool.weights_overridden:
+        yield _note(f"{pool.pool}: weights are set by hand (--reset goes back to the file)")
+    if pool.scale_override is not None:
+        until = "until reset" if pool.override_ends is None else f"until {utc(pool.override_ends)}"
+        yield _note(f"{pool.pool}: size is held at {pool.scale_override} by hand, {until}")
+    for signal in pool.lost_signals:
+        yield _alarm(f"{pool.pool}: signal lost: {signal}")
+
+
+def warnings(status: Status) -> Iterator[Text]:
+    """What an operator should know at once, one line each."""
+    if status.rejected is not None:
+        yield _alarm(f"the newest edit of {status.config} was rejected:")
+        for line in status.rejected.splitlines():
+            yield _alarm(f"  {line}")
+    if not status.store_connected:
+        yield _alarm(f"the store at {status.store} does not answer; traffic goes on without it")
+    for worker in status.workers:
+        if worker.pid is None:
+            yield _alarm(f"worker {worker.index} is being restarted")
+    for pool in status.pools:
+        yield from pool_warnings(pool)
+
+
+def _headline(status: Status, now: float) -> Text:
+    state, style = ("ready", "bold green") if status.ready else ("not ready", "bold red")
+    if status.draining:
+        state, style = "draining", "bold yellow"
+    count = len(status.workers)
+    facts = [
+        f"generation {status.generation} of {status.config}",
+        f"up {age(now - status.started)}",
+        f"{count} worker{'' if count == 1 else 's'} on {', '.join(status.listen) or 'nothing'}",
+    ]
+    line = Text(f"headrace {plain(status.version)} ")
+    line.append(state, style=style)
+    return line.append(plain(" | " + " | ".join(facts)))
+
+
+def _figures(pool: str, version: VersionStatus, look: Look, before: Look | None) -> Figures:
+    if before is None:
+        return since_start(version.totals)
+    earlier = next(
+        (
+            v.totals
+            for p in before.pools
+            if p.pool == pool
+            for v in p.versions
+            if v.version == version.version
+        ),
+        None,
+    )
+    return between(earlier, version.totals, look.monotonic - before.monotonic)
+
+
+def _row(pool: PoolStatus, version: VersionStatus, figures: Figures) -> Sequence[str | Text]:
+    weight = str(version.weight)
+    if version.effective_weight != version.weight:
+        weight += f" (now {version.effective_weight})"
+    short = version.ready < version.desired
+    rate = figures.rate
+    return (
+        pool.pool,
+        version.version,
+        weight,
+        Text(f"{version.ready}/{version.desired}", style="yellow" if short else ""),
+        f"{version.in_flight}/{version.slots}",
+        Text(str(version.queued), style="yellow" if version.queued else ""),
+        str(figures.requests) if rate is None else f"{rate:.1f}",
+        latency(figures.p95),
+        Text(_errors(figures), style="red" if figures.errors else ""),
+        version.decision.reason if version.decision else "-",
+    )
+
+
+def _errors(figures: Figures) -> str:
+    if not figures.errors:
+        return "0"
+    return f"{figures.errors} ({100 * figures.errors / figures.requests:.2g}%)"
+
+
+def _note(message: str) -> Text:
+    return Text(plain(message), style="yellow")
+
+
+def _alarm(message: str) -> Text:
+    return Text(plain(message), style="red")

@@ -1,0 +1,276 @@
+"""The control process: everything but the data plane, put together and taken apart in order.
+
+    store      embedded server if wanted, client            fleet.store
+    gateway    listeners, slab, workers                      headrace.gateway
+    replicas   drivers, health, membership                   scaler.replicas
+    scaler     signals, policies, decisions                  scaler.loop
+    operator   the verbs behind admin API, CLI and signals   headrace.operator
+    admin      the HTTP side of the verbs                    headrace.admin
+
+Nothing here is on the request path, and nothing waits for the store: static pools serve as soon
+as a worker runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvloop
+
+from fleet.clock import SystemClock
+from fleet.config.addresses import is_loopback, split_address
+from fleet.config.load import ConfigError, load
+from fleet.config.schema import Config
+from fleet.config.watch import changes
+from fleet.errors import HeadraceError, StoreUnavailableError
+from fleet.model import Event
+from fleet.store.client import Store
+from fleet.store.embedded import EmbeddedStore
+from headrace import overrides as kept
+from headrace.admin import create_app, serve
+from headrace.gateway import WorkerGateway
+from headrace.journal import LoggedRecorder
+from headrace.logging import configure_logging
+from headrace.logsink import LogSink
+from headrace.metrics import create_registry
+from headrace.notify import Notifier
+from headrace.operator import Operator
+from headrace.supervisor import Worker
+from scaler.loop import ScalerLoop
+from scaler.replicas import ReplicaManager
+
+STATE_SAVED_EVERY = 5.0
+"""Seconds between two savings of the scaler's state."""
+
+STATE_WAITED_FOR = 2.0
+"""Seconds that scaling waits for the store at start, to go on from the state it left there."""
+
+_log = structlog.get_logger("control")
+
+
+def state_dir(config: Config, path: Path) -> Path:
+    """Where the daemon keeps what must survive it."""
+    if config.state_dir is not None:
+        return (path.parent / config.state_dir).resolve()
+    from_systemd = os.environ.get("STATE_DIRECTORY")
+    if from_systemd:
+        return Path(from_systemd.split(":")[0])
+    return (path.parent / ".state").resolve()
+
+
+class Control:
+    """One running daemon."""
+
+    def __init__(self, config: Config, path: Path) -> None:
+        self._path = path
+        self._clock = SystemClock()
+        self._state_dir = state_dir(config, path)
+        self._sink = LogSink(sys.stdout.fileno())
+        self._embedded = (
+            EmbeddedStore(self._state_dir / "store", self._clock)
+            if config.store == "embedded"
+            else None
+        )
+        self._store_url = self._embedded.url if self._embedded else config.store
+        self._store = Store(self._store_url, self._clock, on_event=self._event)
+        self._recorder = LoggedRecorder(self._store)
+        self._gateway = WorkerGateway(
+            config.workers,
+            on_demand=lambda pool, _version: self._scaler.kick(pool),
+            on_suspect=lambda replica: self._replicas.suspect(replica),  # noqa: PLW0108 - made later
+            on_worker=self._worker_changed,
+            write_log=self._sink.write,
+        )
+        self._replicas = ReplicaManager(
+            self._gateway,
+            self._recorder,
+            self._clock,
+            state_dir=self._state_dir,
+            config_dir=path.parent,
+            redis_url=self._store_url,
+        )
+        self._scaler = ScalerLoop(
+            self._gateway,
+            self._recorder,
+            self._clock,
+            apply=self._replicas.set_desired,
+            counts=self._replicas.counts,
+        )
+        self.operator = Operator(
+            path,
+            config,
+            gateway=self._gateway,
+            replicas=self._replicas,
+            scaler=self._scaler,
+            store=self._store,
+            store_url=self._store_url,
+            sink=self._sink,
+            clock=self._clock,
+            recorder=self._recorder,
+        )
+        self._notifier = Notifier.from_environment()
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._replicas_stopped = False
+
+    def _event(self, event: Event) -> None:
+        self._recorder.event(event)
+
+    async def run(self) -> int:
+        """Serve until SIGTERM or SIGINT, then drain. Gives the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        try:
+            async with self._running():
+                await self._stop.wait()
+                self._notifier.stopping()
+                await self.operator.drain_all(self._hurry)
+        except HeadraceError as error:
+            _log.error("cannot run", reason=str(error))
+            return 1
+        _log.info("stopped")
+        return 0
+
+    @contextlib.asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        config = self.operator.config
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._sink.close)
+            # first, since it holds the state directory against a second daemon
+            await self._replicas.start(config)
+            stack.push_async_callback(self._stop_replicas)
+            if self._embedded is not None:
+                stack.push_async_callback(self._embedded.stop)
+                try:
+                    await self._embedded.start()
+                except StoreUnavailableError as error:
+                    _log.error("no store; decisions are kept in memory only", reason=str(error))
+            await self._store.start()
+            stack.push_async_callback(self._store.stop)
+            # again, so that replicas stop before the store that they and the journal use
+            stack.push_async_callback(self._stop_replicas)
+            self._replicas.subscribe(self._members_changed)
+            self._gateway.configure(config, self.operator.weights())
+            self._gateway.supervisor.start()
+            stack.push_async_callback(self._gateway.stop, 0.0)
+            admin = config.admin
+            host, _ = split_address(admin.listen)
+            app = create_app(
+                self.operator,
+                create_registry(self.operator),
+                token=admin.token.get_secret_value() if admin.token else None,
+                loopback=is_loopback(host),
+            )
+            server = await serve(app, admin.listen)
+            stack.push_async_callback(server.stop)
+            stack.push_async_callback(self._end_tasks)
+            self._spawn(self._watch(), "config watch")
+            self._spawn(self._scale(config), "scaler")
+            self._spawn(self._notifier.watchdog(self._stop), "watchdog")
+            _log.info(
+                "running",
+                config=str(self._path),
+                listen=self._gateway.listeners.bound(),
+                admin=server.address,
+                state=str(self._state_dir),
+            )
+            yield
+
+    async def _stop_replicas(self) -> None:
+        if not self._replicas_stopped:
+            self._replicas_stopped = True
+            await self._replicas.stop()
+
+    async def _scale(self, config: Config) -> None:
+        """Take up the stored state if the store answers in time, then scale until the end."""
+        if await self._store.wait_connected(STATE_WAITED_FOR):
+            with contextlib.suppress(StoreUnavailableError):
+                self.operator.restore(kept.decode(await self._store.get("overrides")))
+                state = await self._store.get("scaler")
+                if state:
+                    self._scaler.restore(state)
+        self._scaler.configure(self.operator.config, self._store_url, self.operator.weights())
+        self._spawn(self._save_state(), "scaler state")
+        await self._scaler.run(self._stop)
+
+    async def _save_state(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STATE_SAVED_EVERY):
+                    await self._stop.wait()
+            with contextlib.suppress(StoreUnavailableError):
+                await self._store.set("scaler", self._scaler.state())
+            if self._stop.is_set():
+                return
+
+    async def _watch(self) -> None:
+        async for _ in changes(self._path, self._stop):
+            await self._reload()
+
+    async def _reload(self) -> None:
+        self._notifier.reloading()
+        await self.operator.reload()
+        self._notifier.ready(self.operator.summary())
+
+    def _reload_soon(self) -> None:
+        self._spawn(self._reload(), "reload")
+
+    def _worker_changed(self, worker: Worker) -> None:
+        self.operator.worker_changed(worker)
+        if self.operator.ready and not self._stop.is_set():
+            self._notifier.ready(self.operator.summary())
+
+    def _members_changed(self, pool: str) -> None:
+        self._store.publish_membership(pool, self._replicas.replicas(pool))
+
+    def _signalled(self) -> None:
+        if self._stop.is_set():
+            _log.warning("second signal: not waiting for requests any longer")
+            self._hurry.set()
+            return
+        _log.info("stopping: no new connections, finishing what is under way")
+        self._stop.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.append(task)
+        task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.remove(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a part of the daemon failed", part=task.get_name(), exc_info=error)
+
+    async def _end_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+def run(path: Path) -> int:
+    """Run the daemon with the configuration file at `path`. Gives the exit status."""
+    path = path.resolve()
+    try:
+        config = load(path)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    configure_logging(config.log.level, config.log.format)
+
+    async def main() -> int:
+        return await Control(config, path).run()
+
+    return uvloop.run(main())

@@ -1,0 +1,295 @@
+"""The verbs (`headrace.operations.Operations`) over the running parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from fleet.clock import Clock
+from fleet.config.load import ConfigError, load
+from fleet.config.restart import changed_keys_needing_restart
+from fleet.config.schema import Config, Pool
+from fleet.errors import (
+    HeadraceError,
+    InvalidRequestError,
+    StoreUnavailableError,
+    UnknownNameError,
+)
+from fleet.model import Decision, Event, Replica
+from fleet.ports import Recorder
+from fleet.store.client import Store
+from headrace import overrides as kept
+from headrace import status as snapshot
+from headrace.gateway import WorkerGateway
+from headrace.logsink import LogSink
+from headrace.operations import PoolStatus, ReloadResult, Status
+from headrace.overrides import Overrides, SizeOverride, WeightOverride
+from headrace.release import installed_version
+from headrace.supervisor import Worker
+from scaler.loop import ScalerLoop
+from scaler.replicas import ReplicaManager
+
+_log = structlog.get_logger("operator")
+
+
+class Operator:
+    """See `headrace.operations.Operations`; every verb is one method here."""
+
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        *,
+        gateway: WorkerGateway,
+        replicas: ReplicaManager,
+        scaler: ScalerLoop,
+        store: Store,
+        store_url: str,
+        sink: LogSink,
+        clock: Clock,
+        recorder: Recorder,
+    ) -> None:
+        self.config = config
+        self._started_with = config
+        self._path = path
+        self._gateway = gateway
+        self._replicas = replicas
+        self._scaler = scaler
+        self._store = store
+        self._store_url = store_url
+        self._sink = sink
+        self._clock = clock
+        self._recorder = recorder
+        self._overrides = Overrides()
+        self._started = clock.wall()
+        self._draining = False
+        self._rejected: str | None = None
+        self._reloads = 0
+        self._reloads_rejected = 0
+        self._reloading = asyncio.Lock()
+        self._all_ready = asyncio.Event()
+
+    # state
+
+    @property
+    def ready(self) -> bool:
+        """Every worker serves the current generation."""
+        return all(
+            w.generation == self._gateway.generation for w in self._gateway.supervisor.workers
+        )
+
+    def summary(self) -> str:
+        """One line for the service manager."""
+        return f"generation {self._gateway.generation}, {len(self.config.pools)} pools"
+
+    def weights(self) -> dict[str, dict[str, int]]:
+        """The weights wanted, by pool: the file's, or what was set over them."""
+        return {pool: self._overrides.weights_of(self.config, pool) for pool in self.config.pools}
+
+    def status(self) -> Status:
+        """See `Operations`."""
+        gateway = self._gateway
+        return Status(
+            version=installed_version(),
+            config=str(self._path),
+            listen=gateway.listeners.bound(),
+            generation=gateway.generation,
+            rejected=self._rejected,
+            started=self._started,
+            ready=self.ready,
+            draining=self._draining,
+            store=self._store.display,
+            store_connected=self._store.connected,
+            workers=snapshot.workers(gateway),
+            pools=tuple(self._pool_status(pool) for pool in self.config.pools),
+            unrouted=gateway.slab.version(0),
+            reloads=self._reloads,
+            reloads_rejected=self._reloads_rejected,
+            log_lines_dropped=snapshot.log_lines_dropped(gateway) + self._sink.dropped,
+        )
+
+    def _pool_status(self, pool: str) -> PoolStatus:
+        size = self._overrides.sizes.get(pool)
+        if size is not None and size.until is not None and size.until <= self._clock.wall():
+            size = None
+        return snapshot.pool_status(
+            pool,
+            self.config.pools[pool],
+            weights=self._overrides.weights_of(self.config, pool),
+            weights_overridden=pool in self._overrides.weights,
+            size=size,
+            gateway=self._gateway,
+            replicas=self._replicas,
+            scaler=self._scaler,
+        )
+
+    # reload
+
+    async def reload(self) -> ReloadResult:
+        """See `Operations`."""
+        async with self._reloading:
+            before = self._gateway.generation
+            try:
+                config = load(self._path)
+                self._apply(config)
+            except HeadraceError as error:
+                return self._reject(error)
+            self._rejected = None
+            self._reloads += 1
+            notes = tuple(
+                f"{key} takes effect at the next start"
+                for key in changed_keys_needing_restart(self._started_with, config)
+            )
+            for note in notes:
+                _log.warning(note)
+            self._event(
+                "config.applied", f"generation {self._gateway.generation} replaces {before}"
+            )
+            await self._applied_everywhere()
+            return ReloadResult(applied=True, generation=self._gateway.generation, notes=notes)
+
+    def _apply(self, config: Config) -> None:
+        overrides = self._overrides.fitting(config, self._clock.wall())
+        weights = {pool: overrides.weights_of(config, pool) for pool in config.pools}
+        self._gateway.configure(config, weights)
+        self._all_ready.clear()
+        self.config = config
+        self._overrides = overrides
+        self._replicas.configure(config)
+        self._scaler.configure(config, self._store_url, weights)
+
+    def _reject(self, error: HeadraceError) -> ReloadResult:
+        lines = (
+            tuple(str(problem) for problem in error.problems)
+            if isinstance(error, ConfigError)
+            else (str(error),)
+        )
+        self._rejected = "\n".join(lines)
+        self._reloads_rejected += 1
+        generation = self._gateway.generation
+        self._event(
+            "config.rejected", f"generation {generation} stays in force: {'; '.join(lines)}"
+        )
+        return ReloadResult(applied=False, generation=generation, errors=lines)
+
+    async def _applied_everywhere(self) -> None:
+        """Until every worker serves the generation, but no longer than a dead worker's restart."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5.0):
+                await self._all_ready.wait()
+
+    def worker_changed(self, worker: Worker) -> None:
+        """A worker has come, gone or taken a generation."""
+        if worker.pid is None and not self._draining:
+            self._event("worker.died", f"worker {worker.index} died; its connections are lost")
+        if self.ready:
+            self._all_ready.set()
+        else:
+            self._all_ready.clear()
+
+    # verbs
+
+    async def set_weights(self, pool: str, weights: Mapping[str, int] | None) -> PoolStatus:
+        """See `Operations`."""
+        settings = self._pool(pool)
+        override: WeightOverride | None = None
+        if weights is not None:
+            if not weights:
+                raise InvalidRequestError("give at least one version=weight")
+            for version, weight in weights.items():
+                if version not in settings.versions:
+                    known = ", ".join(settings.versions)
+                    raise UnknownNameError(f"pool {pool} has no version {version} (has: {known})")
+                if not 0 <= weight <= 1_000_000:
+                    raise InvalidRequestError(f"weight of {version} must be 0..1000000")
+            before = self._overrides.weights.get(pool)
+            override = WeightOverride(
+                {**(before.weights if before else {}), **weights},
+                kept.file_weights(self.config, pool),
+            )
+        self._overrides = self._overrides.with_weights(pool, override)
+        wanted = self._overrides.weights_of(self.config, pool)
+        self._gateway.set_weights(pool, wanted)
+        self._scaler.configure(self.config, self._store_url, self.weights())
+        shown = " ".join(f"{v}={w}" for v, w in wanted.items())
+        source = "set by hand" if override else "back to the file's"
+        self._event("weights.set", f"{shown}, {source}", pool)
+        await self._save()
+        return self._pool_status(pool)
+
+    async def scale(
+        self, pool: str, replicas: int | None, seconds: float | None = None
+    ) -> PoolStatus:
+        """See `Operations`."""
+        self._pool(pool)
+        if snapshot.driver_kind(self.config.pools[pool]) == "static":
+            raise InvalidRequestError(f"pool {pool} has static endpoints; edit them in the file")
+        if replicas is not None and not 0 <= replicas <= 10_000:
+            raise InvalidRequestError("replicas must be 0..10000")
+        if seconds is not None and seconds <= 0:
+            raise InvalidRequestError("the time must be above 0")
+        override: SizeOverride | None = None
+        if replicas is not None:
+            until = None if seconds is None else self._clock.wall() + seconds
+            override = SizeOverride(replicas, until)
+        self._overrides = self._overrides.with_size(pool, override)
+        self._scaler.set_override(pool, replicas, override.until if override else None)
+        what = "decided by the scaler again" if override is None else f"held at {replicas}"
+        self._event("size.set", what, pool)
+        await self._save()
+        return self._pool_status(pool)
+
+    async def drain(self, replica: str) -> Replica:
+        """See `Operations`."""
+        return self._replicas.drain(replica)
+
+    async def decisions(self, pool: str | None, limit: int) -> Sequence[Decision]:
+        """See `Operations`."""
+        if pool is not None:
+            self._pool(pool)
+        return await self._store.decisions(pool, limit)
+
+    async def events(self, limit: int) -> Sequence[Event]:
+        """See `Operations`."""
+        return await self._store.events(limit)
+
+    # start and end
+
+    def restore(self, overrides: Overrides) -> None:
+        """Take up what was set by hand before a restart."""
+        self._overrides = overrides.fitting(self.config, self._clock.wall())
+        for pool in self._overrides.weights:
+            self._gateway.set_weights(pool, self._overrides.weights_of(self.config, pool))
+        for pool, size in self._overrides.sizes.items():
+            self._scaler.set_override(pool, size.replicas, size.until)
+
+    async def drain_all(self, hurry: asyncio.Event) -> None:
+        """Stop accepting, and wait for what is under way, or for `hurry`."""
+        self._draining = True
+        stopping = asyncio.ensure_future(self._gateway.stop(self.config.drain_timeout))
+        hurried = asyncio.ensure_future(hurry.wait())
+        await asyncio.wait({stopping, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if not stopping.done():
+            self._gateway.kill()
+        await stopping
+
+    async def _save(self) -> None:
+        try:
+            await self._store.set("overrides", kept.encode(self._overrides))
+        except StoreUnavailableError as error:
+            _log.warning("not kept for the next start", reason=str(error))
+
+    def _pool(self, name: str) -> Pool:
+        pool = self.config.pools.get(name)
+        if pool is None:
+            known = ", ".join(self.config.pools) or "none"
+            raise UnknownNameError(f"there is no pool {name} (pools: {known})")
+        return pool
+
+    def _event(self, kind: str, message: str, pool: str = "") -> None:
+        self._recorder.event(Event(at=self._clock.wall(), kind=kind, message=message, pool=pool))

@@ -1,0 +1,101 @@
+"""Reading the running parts into `headrace.operations` status types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fleet.config.merge import effective_process
+from fleet.config.schema import Pool
+from fleet.model import ReplicaState
+from fleet.telemetry import slab as words
+from fleet.telemetry.slab import worker_at
+from headrace.gateway import WorkerGateway
+from headrace.operations import PoolStatus, VersionStatus, WorkerStatus
+from headrace.overrides import SizeOverride
+from scaler.loop import ScalerLoop
+from scaler.replicas import ReplicaManager
+
+
+def driver_kind(pool: Pool) -> str:
+    """`process`, `static`, or `mixed` when the versions differ."""
+    kinds = {
+        "static" if effective_process(pool, version) is None else "process"
+        for version in pool.versions
+    }
+    return kinds.pop() if len(kinds) == 1 else "mixed"
+
+
+def workers(gateway: WorkerGateway) -> tuple[WorkerStatus, ...]:
+    """Every worker as it stands."""
+    statuses = []
+    for worker in gateway.supervisor.workers:
+        row = gateway.slab.row(worker.index)
+        opened = row[worker_at() + words.CONNECTIONS_OPENED]
+        closed = row[worker_at() + words.CONNECTIONS_CLOSED]
+        statuses.append(
+            WorkerStatus(
+                index=worker.index,
+                pid=worker.pid,
+                generation=worker.generation,
+                restarts=worker.restarts,
+                connections=max(0, opened - closed),
+            )
+        )
+    return tuple(statuses)
+
+
+def log_lines_dropped(gateway: WorkerGateway) -> int:
+    """Access log lines the workers dropped."""
+    return gateway.slab.word(worker_at() + words.LOG_LINES_DROPPED)
+
+
+def pool_status(
+    name: str,
+    pool: Pool,
+    *,
+    weights: Mapping[str, int],
+    weights_overridden: bool,
+    size: SizeOverride | None,
+    gateway: WorkerGateway,
+    replicas: ReplicaManager,
+    scaler: ScalerLoop,
+) -> PoolStatus:
+    """One pool as it stands."""
+    members = replicas.replicas(name)
+    in_force = gateway.weights_in_force(name)
+    versions = []
+    for version in pool.versions:
+        own = [r for r in members if r.version == version]
+        states = [r.state for r in own]
+        totals = gateway.totals(name, version)
+        decision = scaler.latest(name, version)
+        ready = states.count(ReplicaState.READY)
+        versions.append(
+            VersionStatus(
+                version=version,
+                weight=weights[version],
+                effective_weight=in_force.get(version, 0),
+                desired=decision.desired if decision else len(own),
+                ready=ready,
+                starting=states.count(ReplicaState.STARTING) + states.count(ReplicaState.BACKOFF),
+                unhealthy=states.count(ReplicaState.UNHEALTHY),
+                draining=states.count(ReplicaState.DRAINING),
+                in_flight=totals.in_flight,
+                queued=totals.queued_now,
+                slots=sum(r.slots for r in own if r.state is ReplicaState.READY),
+                totals=totals,
+                decision=decision,
+            )
+        )
+    return PoolStatus(
+        pool=name,
+        driver=driver_kind(pool),
+        min=pool.scale.min,
+        max=pool.scale.max,
+        versions=tuple(versions),
+        replicas=members,
+        weights_overridden=weights_overridden,
+        scale_override=size.replicas if size else None,
+        override_ends=size.until if size else None,
+        lost_signals=scaler.lost(name),
+    )

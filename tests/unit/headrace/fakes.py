@@ -1,0 +1,259 @@
+"""A daemon that is not there: `Operations` over one made-up status, remembering its calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from msgspec.structs import replace
+
+from fleet.errors import UnknownNameError
+from fleet.model import Decision, Direction, Event, Replica, ReplicaState
+from fleet.telemetry.histogram import BUCKETS
+from fleet.telemetry.slab import VersionTotals
+from headrace.operations import (
+    PoolStatus,
+    ReloadResult,
+    Status,
+    VersionStatus,
+    WorkerStatus,
+)
+
+Api: TypeAlias = "TestClient[web.Request, web.Application]"
+"""A client of the admin API."""
+
+NOW = 1_767_268_800.0
+"""2026-01-01 12:00:00 UTC."""
+
+
+def histogram(**counts: int) -> tuple[int, ...]:
+    """Counts by bucket index: `histogram(b3=7)`."""
+    return tuple(counts.get(f"b{i}", 0) for i in range(BUCKETS))
+
+
+def totals(**changes: Any) -> VersionTotals:
+    """Counters that are zero but for `changes`."""
+    zero = VersionTotals(
+        started=0,
+        requests=(0, 0, 0, 0, 0, 0),
+        in_flight=0,
+        queued_now=0,
+        queued=0,
+        shed=0,
+        queue_timeouts=0,
+        retries=0,
+        upstream_failures=0,
+        client_aborts=0,
+        bytes_in=0,
+        bytes_out=0,
+        released=0,
+        lease_seconds=0.0,
+        duration=histogram(),
+        duration_sum=0.0,
+        wait=histogram(),
+        wait_sum=0.0,
+        first_byte=histogram(),
+        first_byte_sum=0.0,
+    )
+    return replace(zero, **changes)
+
+
+def version_status(**changes: Any) -> VersionStatus:
+    """A version with two ready replicas and no traffic, but for `changes`."""
+    usual = VersionStatus(
+        version="v1",
+        weight=95,
+        effective_weight=95,
+        desired=2,
+        ready=2,
+        starting=0,
+        unhealthy=0,
+        draining=0,
+        in_flight=0,
+        queued=0,
+        slots=8,
+        totals=totals(),
+    )
+    return replace(usual, **changes)
+
+
+def replica(name: str, version: str, state: ReplicaState = ReplicaState.READY) -> Replica:
+    return Replica(
+        name=name,
+        pool="support",
+        version=version,
+        host="127.0.0.1",
+        port=20001 + int(name.rpartition("-")[2]),
+        slots=4,
+        state=state,
+        cell=1,
+        pid=4200,
+        since=NOW - 60,
+    )
+
+
+DECISION = Decision(
+    pool="support",
+    version="v1",
+    at=NOW - 5,
+    current=1,
+    wanted=2,
+    desired=2,
+    direction=Direction.UP,
+    reason="router.in_flight 5 of 4 wanted per replica: 2 replicas",
+)
+HELD = Decision(
+    pool="support",
+    version="v2",
+    at=NOW - 9,
+    current=1,
+    wanted=1,
+    desired=1,
+    direction=Direction.HOLD,
+    reason="all signals within tolerance",
+)
+EVENTS = (
+    Event(
+        at=NOW - 60,
+        kind="replica.ready",
+        message="healthy after 0.4s",
+        pool="support",
+        version="v1",
+        replica="support-v1-2",
+    ),
+    Event(at=NOW - 7200, kind="config.applied", message="generation 1"),
+)
+
+SUPPORT = PoolStatus(
+    pool="support",
+    driver="process",
+    min=1,
+    max=10,
+    versions=(
+        version_status(
+            in_flight=5,
+            queued=3,
+            totals=totals(
+                started=1008,
+                requests=(2, 0, 990, 0, 4, 4),
+                in_flight=5,
+                queued_now=3,
+                queued=30,
+                shed=1,
+                queue_timeouts=2,
+                retries=7,
+                upstream_failures=8,
+                client_aborts=2,
+                bytes_in=300_000,
+                bytes_out=142_000,
+                released=995,
+                lease_seconds=120.5,
+                duration=histogram(b6=900, b8=100),
+                duration_sum=125.25,
+                wait=histogram(b0=970, b5=30),
+                wait_sum=1.5,
+                first_byte=histogram(b4=998),
+                first_byte_sum=20.25,
+            ),
+            decision=DECISION,
+        ),
+        version_status(
+            version="v2", weight=5, effective_weight=0, desired=1, ready=0, slots=0, decision=HELD
+        ),
+    ),
+    replicas=(
+        replica("support-v1-1", "v1"),
+        replica("support-v1-2", "v1"),
+        replica("support-v2-3", "v2", ReplicaState.STARTING),
+    ),
+)
+
+STATUS = Status(
+    version="0.1.0",
+    config="/etc/headrace/headrace.yml",
+    listen=("127.0.0.1:8080",),
+    generation=3,
+    rejected=None,
+    started=NOW - 7500,
+    ready=True,
+    draining=False,
+    store="embedded",
+    store_connected=True,
+    workers=(
+        WorkerStatus(index=0, pid=4100, generation=3, restarts=0, connections=6),
+        WorkerStatus(index=1, pid=4101, generation=3, restarts=1, connections=4),
+    ),
+    pools=(SUPPORT,),
+    unrouted=totals(requests=(0, 0, 0, 0, 9, 0), started=9, duration=histogram(b0=9)),
+    reloads=2,
+    reloads_rejected=1,
+    log_lines_dropped=4,
+)
+
+
+class FakeOperations:
+    """Answers from `current`, and writes each verb into `calls`."""
+
+    def __init__(self, status: Status = STATUS) -> None:
+        self.current = status
+        self.calls: list[tuple[Any, ...]] = []
+        self.reload_result = ReloadResult(applied=True, generation=4)
+        self.failure: Exception | None = None
+        """Raised by every verb when set."""
+
+    def status(self) -> Status:
+        self._raise()
+        return self.current
+
+    async def reload(self) -> ReloadResult:
+        self._called("reload")
+        return self.reload_result
+
+    async def set_weights(self, pool: str, weights: Mapping[str, int] | None) -> PoolStatus:
+        self._called("set_weights", pool, None if weights is None else dict(weights))
+        known = self._pool(pool)
+        versions = [
+            replace(v, weight=(weights or {}).get(v.version, v.weight)) for v in known.versions
+        ]
+        return replace(known, versions=tuple(versions), weights_overridden=weights is not None)
+
+    async def scale(
+        self, pool: str, replicas: int | None, seconds: float | None = None
+    ) -> PoolStatus:
+        self._called("scale", pool, replicas, seconds)
+        ends = None if seconds is None else NOW + seconds
+        return replace(self._pool(pool), scale_override=replicas, override_ends=ends)
+
+    async def drain(self, replica: str) -> Replica:
+        self._called("drain", replica)
+        for pool in self.current.pools:
+            for candidate in pool.replicas:
+                if candidate.name == replica:
+                    return replace(candidate, state=ReplicaState.DRAINING)
+        raise UnknownNameError(f"there is no replica {replica}")
+
+    async def decisions(self, pool: str | None, limit: int) -> Sequence[Decision]:
+        self._called("decisions", pool, limit)
+        if pool is not None:
+            self._pool(pool)
+        return (DECISION, HELD)[:limit]
+
+    async def events(self, limit: int) -> Sequence[Event]:
+        self._called("events", limit)
+        return EVENTS[:limit]
+
+    def _called(self, *call: Any) -> None:
+        self.calls.append(call)
+        self._raise()
+
+    def _raise(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def _pool(self, name: str) -> PoolStatus:
+        for pool in self.current.pools:
+            if pool.pool == name:
+                return pool
+        raise UnknownNameError(f"there is no pool {name}")
