@@ -9,30 +9,60 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
 
+from fleet.config import patterns
 from fleet.config.addresses import check_address, check_endpoint, check_store_url, check_url
-from fleet.config.units import Duration, Size
+from fleet.config.rules import RULES
+from fleet.config.units import Duration, PositiveDuration, Size
+
+
+def _one_or_many(value: object) -> object:
+    """A lone string stands for a list of one."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
 
 Name = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$",
+        pattern=patterns.NAME,
         description="Lower-case letters, digits, `-` and `_`; at most 63.",
     ),
 ]
 Address = Annotated[str, AfterValidator(check_address)]
+Addresses = Annotated[
+    tuple[Address, ...],
+    Field(min_length=1),
+    BeforeValidator(_one_or_many, json_schema_input_type=str | list[str]),
+]
 Endpoint = Annotated[str, AfterValidator(check_endpoint)]
 Url = Annotated[str, AfterValidator(check_url)]
 StoreUrl = Annotated[str, AfterValidator(check_store_url)]
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")]
-Method = Annotated[str, Field(pattern=r"^[A-Z]{1,20}$")]
+HeaderName = Annotated[str, Field(pattern=patterns.HEADER_NAME)]
+Method = Annotated[str, Field(pattern=patterns.METHOD)]
 
 
 class Model(BaseModel):
     """Frozen and strict: an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        rule = RULES.get(type(self).__name__)
+        if rule is not None and (wrong := rule(self.__dict__)) is not None:
+            raise ValueError(wrong)
+        return self
 
 
 class Admin(Model):
@@ -73,14 +103,22 @@ class Log(Model):
 class Timeouts(Model):
     """Time limits of the data plane."""
 
-    header: Duration = Field(10.0, description="From the first byte of a request to its last header; 408.")
-    body: Duration = Field(30.0, description="Longest silence while a request body comes in; 408.")
-    keep_alive: Duration = Field(75.0, description="Longest idle time of a client connection; closed.")
-    connect: Duration = Field(2.0, description="Connecting to a replica; then another is tried, at last 502.")
-    first_byte: Duration = Field(
+    header: PositiveDuration = Field(
+        10.0, description="From the first byte of a request to its last header; 408."
+    )
+    body: PositiveDuration = Field(
+        30.0, description="Longest silence while a request body comes in; 408."
+    )
+    keep_alive: Duration = Field(
+        75.0, description="Longest idle time of a client connection; closed."
+    )
+    connect: PositiveDuration = Field(
+        2.0, description="Connecting to a replica; then another is tried, at last 502."
+    )
+    first_byte: PositiveDuration = Field(
         300.0, description="From a request being sent to the first byte of its reply; 504."
     )
-    stream_idle: Duration = Field(
+    stream_idle: PositiveDuration = Field(
         300.0, description="Longest silence inside a reply's body; the stream is cut."
     )
     upstream_keep_alive: Duration = Field(
@@ -110,12 +148,13 @@ class Match(Model):
     host: str | None = Field(
         None,
         min_length=1,
-        pattern=r"^(\*\.)?[a-z0-9.\[\]:_-]+$",
-        description="Host without port, lower case; `*.example.com` matches any one or more labels before.",
+        pattern=patterns.HOST,
+        description="Host without port, lower case; `*.example.com` matches any one or more "
+        "labels before.",
     )
     path: str | None = Field(
         None,
-        pattern=r"^/[!-~]*$",
+        pattern=patterns.PATH,
         description="Path prefix, by whole segments: `/v1` matches `/v1` and `/v1/x`, not `/v10`.",
     )
     methods: tuple[Method, ...] = Field((), description="Any of these methods.")
@@ -144,7 +183,7 @@ class ProcessDriver(Model):
     cwd: Path | None = Field(
         None, description="Working directory; relative to the configuration file's. Default: that."
     )
-    start_timeout: Duration = Field(
+    start_timeout: PositiveDuration = Field(
         60.0, description="A replica not healthy this long after its start is stopped and retried."
     )
     stop_timeout: Duration = Field(
@@ -158,7 +197,7 @@ class ProcessOverride(Model):
     command: tuple[str, ...] | None = Field(None, description="Replaces the pool's.")
     env: dict[str, str] = Field({}, description="Merged over the pool's.")
     cwd: Path | None = Field(None, description="Replaces the pool's.")
-    start_timeout: Duration | None = Field(None, description="Replaces the pool's.")
+    start_timeout: PositiveDuration | None = Field(None, description="Replaces the pool's.")
     stop_timeout: Duration | None = Field(None, description="Replaces the pool's.")
 
 
@@ -174,24 +213,12 @@ class Driver(Model):
     process: ProcessDriver | None = Field(None, description="Child processes on this host.")
     static: StaticDriver | None = Field(None, description="Endpoints that exist already.")
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.process is None) == (self.static is None):
-            raise ValueError("give exactly one driver: process or static")
-        return self
-
 
 class DriverOverride(Model):
     """What a version changes of its pool's driver, or the whole driver if the pool has none."""
 
     process: ProcessOverride | None = Field(None, description="Child processes on this host.")
     static: StaticDriver | None = Field(None, description="Endpoints that exist already.")
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.process is None) == (self.static is None):
-            raise ValueError("give exactly one driver: process or static")
-        return self
 
 
 class Version(Model):
@@ -215,12 +242,12 @@ class Health(Model):
 
     path: str | None = Field(
         "/healthz",
-        pattern=r"^/[!-~]*$",
+        pattern=patterns.PATH,
         description="GET answered by 2xx or 3xx when healthy. null: a replica that accepts a "
         "connection (or, without an endpoint, whose process runs) is healthy.",
     )
-    interval: Duration = Field(1.0, description="Between two checks of a replica.")
-    timeout: Duration = Field(1.0, description="A check not answered in time has failed.")
+    interval: PositiveDuration = Field(1.0, description="Between two checks of a replica.")
+    timeout: PositiveDuration = Field(1.0, description="A check not answered in time has failed.")
     rise: int = Field(1, ge=1, description="Successes in a row that make a replica healthy.")
     fall: int = Field(3, ge=1, description="Failures in a row that make a replica unhealthy.")
 
@@ -229,15 +256,7 @@ class Affinity(Model):
     """What identifies a session, so that it stays on one version: exactly one of the keys."""
 
     header: HeaderName | None = Field(None, description="Name of a request header.")
-    cookie: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$", description="Name of a cookie."
-    )
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.header is None) == (self.cookie is None):
-            raise ValueError("give exactly one of header or cookie")
-        return self
+    cookie: str | None = Field(None, pattern=patterns.COOKIE_NAME, description="Name of a cookie.")
 
 
 class Queue(Model):
@@ -258,14 +277,16 @@ class RouterSignal(Model):
         le=1,
         description="Wanted share of busy slots; queued requests count as busy.",
     )
-    slo: Duration | None = Field(
+    slo: PositiveDuration | None = Field(
         None, description="Wanted p95 of the time a request waits for a slot, over `window`."
     )
-    latency: Duration | None = Field(
+    latency: PositiveDuration | None = Field(
         None,
         description="Wanted p95 from sending a request to its reply's first byte, over `window`.",
     )
-    window: Duration = Field(10.0, description="Over which the two percentiles are measured.")
+    window: PositiveDuration = Field(
+        10.0, description="Over which the two percentiles are measured."
+    )
 
 
 class RedisSignal(Model):
@@ -282,21 +303,14 @@ class RedisSignal(Model):
     sorted_set: str | None = Field(None, min_length=1, description="Key of a sorted set: its size.")
     per_replica: float = Field(5.0, gt=0, description="Items one replica should have to do.")
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(k is not None for k in (self.list, self.stream, self.sorted_set)) != 1:
-            raise ValueError("give exactly one of list, stream or sorted_set")
-        if self.group is not None and self.stream is None:
-            raise ValueError("group goes with stream")
-        return self
-
 
 class PrometheusSignal(Model):
     """The value of one PromQL query."""
 
     url: Url | None = Field(None, description="Server to ask. Default: `prometheus` at the top.")
     query: str = Field(
-        min_length=1, description="PromQL; must answer one number. Empty, NaN or Inf is a lost signal."
+        min_length=1,
+        description="PromQL; must answer one number. Empty, NaN or Inf is a lost signal.",
     )
     per_replica: float = Field(gt=0, description="Amount one replica should carry.")
 
@@ -308,43 +322,39 @@ class Signal(Model):
     redis: RedisSignal | None = Field(None, description="A queue in Redis.")
     prometheus: PrometheusSignal | None = Field(None, description="A PromQL query.")
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(k is not None for k in (self.router, self.redis, self.prometheus)) != 1:
-            raise ValueError("give exactly one of router, redis or prometheus")
-        return self
-
 
 class Rate(Model):
     """The most that may change within a period: the larger of the two."""
 
-    percent: float = Field(100.0, ge=0, description="Percent of the replicas at the period's start.")
+    percent: float = Field(
+        100.0, ge=0, description="Percent of the replicas at the period's start."
+    )
     replicas: int = Field(4, ge=0, description="Number of replicas.")
-    period: Duration = Field(15.0, description="The period.")
+    period: PositiveDuration = Field(15.0, description="The period.")
 
 
 class Scale(Model):
     """How many replicas a pool has."""
 
-    min: int = Field(1, ge=0, description="Least replicas of the pool; 0 lets an idle pool go to zero.")
-    max: int = Field(1, ge=0, le=10_000, description="Most replicas of the pool.")
+    min: int = Field(
+        1, ge=0, description="Least replicas of the pool; 0 lets an idle pool go to zero."
+    )
+    max: int = Field(
+        1, ge=0, le=10_000, description="Most replicas of the pool; 0 switches it off."
+    )
     policy: Literal["target"] = Field("target", description="How readings become replicas.")
     signals: tuple[Signal, ...] = Field((), description="The inputs; the largest proposal wins.")
     tolerance: float = Field(
         0.1, ge=0, lt=1, description="No change while a reading is this near its target."
     )
-    tick: Duration = Field(1.0, description="Between two decisions; a forming queue decides at once.")
+    tick: PositiveDuration = Field(
+        1.0, description="Between two decisions; a forming queue decides at once."
+    )
     up: Rate = Field(default=Rate(), description="Fastest growth.")
     down: Rate = Field(default=Rate(percent=100.0, replicas=1), description="Fastest shrinking.")
     stabilization: Duration = Field(
         60.0, description="Shrinks only to the largest size wanted within this time."
     )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            raise ValueError(f"min ({self.min}) is above max ({self.max})")
-        return self
 
 
 class Pool(Model):
@@ -377,9 +387,8 @@ class Pool(Model):
 class Config(Model):
     """A whole configuration file."""
 
-    listen: tuple[Address, ...] = Field(
+    listen: Addresses = Field(
         ("127.0.0.1:8080",),
-        min_length=1,
         description="Addresses for clients: one, or a list.",
     )
     workers: int = Field(
@@ -405,10 +414,3 @@ class Config(Model):
     limits: Limits = Field(default=Limits(), description="Size limits.")
     routes: tuple[Route, ...] = Field((), description="Requests to pools, in order.")
     pools: dict[Name, Pool] = Field({}, description="The agent services.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _listen_as_list(cls, data: object) -> object:
-        if isinstance(data, dict) and isinstance(data.get("listen"), str):
-            return {**data, "listen": [data["listen"]]}
-        return data

@@ -1,0 +1,47 @@
+"""What holds for one version: its own settings over its pool's."""
+
+from __future__ import annotations
+
+from fleet.config.schema import Pool, ProcessDriver, ProcessOverride, StaticDriver
+
+
+def effective_process(pool: Pool, version: str) -> ProcessDriver | None:
+    """The process driver of `version`; None when its replicas are not processes.
+
+    A version's `env` is merged over the pool's, every other key given replaces the pool's. A
+    version whose driver is of another kind than the pool's has nothing of the pool's driver.
+    Raises KeyError for an unknown version.
+    """
+    own = pool.versions[version].driver
+    shared = pool.driver.process if pool.driver is not None else None
+    if own is None:
+        return shared
+    if own.process is None:
+        return None
+    return _merged(shared or ProcessDriver(), own.process)
+
+
+def effective_static(pool: Pool, version: str) -> StaticDriver | None:
+    """The static driver of `version`, its own or else its pool's; None: not static.
+
+    Raises KeyError for an unknown version.
+    """
+    own = pool.versions[version].driver
+    if own is not None:
+        return own.static
+    return pool.driver.static if pool.driver is not None else None
+
+
+def effective_concurrency(pool: Pool, version: str) -> int:
+    """Slots of one replica of `version`. Raises KeyError for an unknown version."""
+    own = pool.versions[version].concurrency
+    return pool.concurrency if own is None else own
+
+
+def _merged(shared: ProcessDriver, own: ProcessOverride) -> ProcessDriver:
+    given = {
+        key: value
+        for key in ("command", "cwd", "start_timeout", "stop_timeout")
+        if (value := getattr(own, key)) is not None
+    }
+    return shared.model_copy(update={**given, "env": {**shared.env, **own.env}})

@@ -1,0 +1,22 @@
+"""Regular expressions of textual settings, each with what it asks for in words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+COOKIE_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"
+"""A token of RFC 9110, section 5.6.2, of bounded length; so are header names."""
+HEADER_NAME: Final = COOKIE_NAME
+HOST: Final = r"^(\*\.)?[a-z0-9.\[\]:_-]+$"
+METHOD: Final = r"^[A-Z]{1,20}$"
+NAME: Final = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
+PATH: Final = r"^/[!-~]*$"
+
+IN_WORDS: Final = {
+    COOKIE_NAME: "a name of letters, digits and any of !#$%&'*+.^_`|~- (at most 64)",
+    HOST: "a lower-case host without port, such as api.example.com or *.example.com",
+    METHOD: "a method in capitals, such as GET",
+    NAME: "a name of lower-case letters, digits, `-` and `_` (at most 63, "
+    "the first and last a letter or digit)",
+    PATH: "a path that starts with `/`, without blanks",
+}
