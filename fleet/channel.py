@@ -96,7 +96,7 @@ class Channel:
     def _readable(self) -> bool:
         """Read once; False when there was nothing."""
         try:
-            data, ancillary, _flags, _ = self._sock.recvmsg(
+            data, ancillary, flags, _ = self._sock.recvmsg(
                 _READ, socket.CMSG_SPACE(MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
@@ -109,7 +109,8 @@ class Channel:
                 received = array.array("i")
                 received.frombytes(raw[: len(raw) - len(raw) % received.itemsize])
                 self._fds.extend(received)
-        if not data:
+        if not data or flags & socket.MSG_CTRUNC:
+            # truncated descriptors would be taken for others': no frame can be trusted any more
             self._lost()
             return False
         self._in += data

@@ -109,10 +109,11 @@ class WorkerGateway:
 
     def publish(self, pool: str, replicas: Sequence[Replica]) -> None:
         """See `fleet.ports.Gateway`."""
-        before = {r.name for r in self._members.get(pool, ())}
-        names = {r.name for r in replicas}
+        # by cell as well: a name that comes back in the same breath is another replica
+        before = {(r.name, r.cell) for r in self._members.get(pool, ())}
+        now = {(r.name, r.cell) for r in replicas}
         self._members[pool] = tuple(replicas)
-        for gone in before - names:
+        for gone, _ in before - now:
             self._forget(gone)
         for replica in replicas:
             if replica.port:

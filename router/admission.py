@@ -45,11 +45,7 @@ class Admission:
         version.waiting[waiter] = None
         if front:
             version.waiting.move_to_end(waiter, last=False)
-        pool.queued += 1
-        version.counters.add(words.QUEUED)
-        if not version.demand_told:
-            version.demand_told = True
-            self._on_queue(version)
+        self._joined(version)
         return True
 
     def leave(self, waiter: Waiter, version: Version) -> None:
@@ -83,10 +79,8 @@ class Admission:
     def expire(self, pool: Pool, now: float) -> None:
         """Send away those who have waited too long."""
         for version in pool.versions.values():
-            while version.waiting:
-                waiter = next(iter(version.waiting))
-                if waiter.queued_until > now:
-                    break
+            # not only from the front: those moved here, or in since a reload, may be due first
+            for waiter in [w for w in version.waiting if w.queued_until <= now]:
                 self.leave(waiter, version)
                 version.counters.add(words.QUEUE_TIMEOUTS)
                 waiter.expired()
@@ -99,8 +93,7 @@ class Admission:
                 waiter.dropped()
             else:
                 heir.waiting[waiter] = None
-                heir.pool.queued += 1
-                heir.counters.add(words.QUEUED)
+                self._joined(heir)
                 waiter.moved(heir)
 
     def retry_after(self, version: Version) -> int:
@@ -123,6 +116,13 @@ class Admission:
             if replica.in_flight < replica.slots:
                 self._await_token(replica)
         return None
+
+    def _joined(self, version: Version) -> None:
+        version.pool.queued += 1
+        version.counters.add(words.QUEUED)
+        if not version.demand_told:
+            version.demand_told = True
+            self._on_queue(version)
 
     def _left(self, version: Version) -> None:
         version.pool.queued -= 1

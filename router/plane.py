@@ -66,7 +66,7 @@ class Plane:
         POST was in `write`)."""
         self._uncorked: list[Corked] = []
         self.downstreams: set[Downstream] = set()
-        self._suspended: list[tuple[float, Replica]] = []
+        self._suspended: list[Replica] = []
         self._dials: set[asyncio.Task[None]] = set()
         self._id_prefix = os.urandom(8).hex().encode()
         self._id = 0
@@ -140,6 +140,8 @@ class Plane:
             failure = f"no answer within {self.timeouts.connect:g}s"
         except OSError as error:
             failure = os.strerror(error.errno) if error.errno else str(error)
+        except ValueError as error:
+            failure = str(error)  # a host name that cannot be one
         else:
             if exchange.phase is Phase.CONNECTING:
                 exchange.connected(upstream)
@@ -149,15 +151,16 @@ class Plane:
         if exchange.phase is Phase.CONNECTING:
             exchange.connect_failed(failure)
 
-    def suspect(self, replica: Replica, error: str) -> None:
-        """A connection to `replica` failed: pass it over for a while, and tell control."""
+    def suspect(self, replica: Replica, error: str, *, suspend: bool) -> None:
+        """A connection to `replica` failed: tell control, and `suspend` it for a while."""
         replica.close_idle()
         if replica.suspended or not replica.serving:
             return
-        replica.suspended = True
-        self._suspended.append((monotonic() + SUSPENSION, replica))
-        replica.version.withdraw(replica)
-        replica.version.pool.rebuild_split()
+        if suspend:
+            replica.suspended_until = monotonic() + SUSPENSION
+            self._suspended.append(replica)
+            replica.version.withdraw(replica)
+            replica.version.pool.rebuild_split()
         self._tell(Suspect(replica=replica.name, error=error))
 
     # connections
@@ -194,13 +197,12 @@ class Plane:
         for pool in self.directory.pools.values():
             if pool.queued:
                 self.admission.expire(pool, now)
-        while self._suspended and self._suspended[0][0] <= now:
-            _, replica = self._suspended.pop(0)
-            if replica.suspended:
-                replica.suspended = False
-                replica.version.offer(replica)
-                replica.version.pool.rebuild_split()
-                self.admission.admit(replica.version)
+        for replica in [r for r in self._suspended if r.suspended_until <= now]:
+            self._suspended.remove(replica)
+            replica.suspended_until = 0.0
+            replica.version.offer(replica)
+            replica.version.pool.rebuild_split()
+            self.admission.admit(replica.version)
 
     # what admission tells
 

@@ -74,7 +74,7 @@ class Replica:
         "port",
         "serving",
         "slots",
-        "suspended",
+        "suspended_until",
         "token_fd",
         "version",
         "waiting_token",
@@ -89,7 +89,8 @@ class Replica:
         self.slots = entry.slots
         self.serving = entry.serving
         self.draining = entry.draining
-        self.suspended = False
+        self.suspended_until = 0.0
+        """Monotonic time until which it is passed over, 0 when it is not."""
         self.in_flight = 0
         self.idle: list[UpstreamPort] = []
         self.idle_told = False
@@ -105,6 +106,11 @@ class Replica:
     def __repr__(self) -> str:
         state = "serving" if self.serving else "draining" if self.draining else "out"
         return f"<Replica {self.name} {state} {self.in_flight}/{self.slots}>"
+
+    @property
+    def suspended(self) -> bool:
+        """A connection to it failed a moment ago."""
+        return self.suspended_until > 0.0
 
     @property
     def usable(self) -> bool:
@@ -241,14 +247,14 @@ class Pool:
         self.order = list(self.versions.values())
         for version in self.order:
             version.usable_slots = sum(r.slots for r in version.replicas.values() if r.usable)
-        names = [v.name for v in self.order]
+        names = tuple(v.name for v in self.order)
         weights = tuple(v.weight for v in self.order)
-        if weights != self.split.weights:
+        if (names, weights) != (self.split.names, self.split.weights):
             self.split = Split(names, weights)
         reachable = tuple(v.weight if v.usable_slots else 0 for v in self.order)
         if reachable == weights or not any(reachable):
             self.spill = None
-        elif self.spill is None or self.spill.weights != reachable:
+        elif self.spill is None or (names, reachable) != (self.spill.names, self.spill.weights):
             self.spill = Split(names, reachable)
 
     def choose(self, session: bytes | None) -> Version | None:

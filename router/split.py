@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from functools import reduce
 from hashlib import blake2b
 
-MAX_CYCLE = 100_000
-"""Longest cycle kept; weights with a larger sum are scaled down to it, with an error of at most
-1/MAX_CYCLE in a version's share."""
+MAX_CYCLE = 10_000
+"""Longest cycle kept, which takes some 5 ms to make; weights with a larger sum are scaled down to
+it, with an error of about 1/MAX_CYCLE in a version's share."""
 
 
 def reduced(weights: Sequence[int]) -> list[int]:
@@ -55,11 +55,12 @@ def smooth_cycle(weights: Sequence[int]) -> list[int]:
 class Split:
     """Chooses a version index for each request. Immutable but for its place in the cycle."""
 
-    __slots__ = ("_cycle", "_names", "_next", "weights")
+    __slots__ = ("_cycle", "_keys", "_next", "names", "weights")
 
     def __init__(self, names: Sequence[str], weights: Sequence[int]) -> None:
         self.weights = tuple(weights)
-        self._names = [name.encode() for name in names]
+        self.names = tuple(names)
+        self._keys = [name.encode() for name in names]
         self._cycle = smooth_cycle(weights) if any(weights) else []
         self._next = 0
 
@@ -77,8 +78,8 @@ class Split:
         for i, weight in enumerate(self.weights):
             if weight == 0:
                 continue
-            digest = blake2b(key, digest_size=8, key=self._names[i]).digest()
-            u = (int.from_bytes(digest, "big") + 0.5) / 2.0**64
+            digest = blake2b(key, digest_size=8, key=self._keys[i]).digest()
+            u = ((int.from_bytes(digest, "big") >> 12) + 0.5) / 2.0**52  # exact, so never 1.0
             score = weight / -math.log(u)
             if score > best_score:
                 best, best_score = i, score

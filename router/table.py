@@ -90,8 +90,9 @@ class Directory:
             replica.move(item.host, item.port)
             replica.slots = item.slots
             replica.draining = item.draining
+            if item.serving and not replica.serving:
+                replica.suspended_until = 0.0
             replica.serving = item.serving
-            replica.suspended = replica.suspended and not item.serving
             replicas[item.name] = replica
             self._refile(version, replica)
         for name, replica in before.items():

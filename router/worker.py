@@ -114,6 +114,9 @@ class Worker:
         if now >= self._idle_until:
             for downstream in list(self.plane.downstreams):
                 downstream.drain()
+        if now >= stop_at:
+            for downstream in list(self.plane.downstreams):
+                downstream.abandon()
         if not self.plane.downstreams or now >= stop_at:
             self._ended.set()
 

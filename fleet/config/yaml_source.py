@@ -29,7 +29,7 @@ from fleet.config.document import (
 
 MAX_DEPTH: Final = 50
 """Levels of nesting; a configuration has 9."""
-MAX_VALUES: Final = 200_000
+MAX_VALUES: Final = 50_000
 """Values once aliases are written out, so that a few nested aliases cannot fill the memory."""
 
 _TAG: Final = "tag:yaml.org,2002:"
@@ -174,12 +174,12 @@ class _Reader:
 
     def _scalar(self, node: ScalarNode, path: Path, key: Position | None) -> Data:
         kind = _SCALARS.get(node.tag)
-        self._enter(path, node, kind or "text", key)
         value: bool | int | float | str | None = None
         try:
             value = _CONSTRUCT[kind](node) if kind else None
         except (ValueError, LookupError):
             kind = None
+        self._enter(path, node, kind or "text", key)
         if kind is None:
             what = node.tag.removeprefix(_TAG)
             self._find(path, f"YAML reads this as a value of type {what!r}; write it in quotes")

@@ -7,15 +7,17 @@ One exchange is active at a time; requests that arrive behind it (pipelining, RF
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
-from email.utils import formatdate
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import httptools
 
 from fleet.telemetry import slab as words
-from router.errors import STATUS_LINES, Refusal, status_line
+from router.errors import Refusal
+from router.http.encode import CONTINUE, LAST_CHUNK, body_framing, refusal_head, reply_head
 from router.http.exchange import Exchange
 from router.http.head import Framing, parse_head
 from router.http.reply import ReplyHead
@@ -37,11 +39,10 @@ LINGER = 2.0
 
 _HOLD_BODY = 1
 _HOLD_PIPELINE = 2
+_HOLD_REPLIES = 4
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_CLOSE = b"Connection: close\r\n"
-_CHUNKED = b"Transfer-Encoding: chunked\r\n"
-_LAST_CHUNK = b"0\r\n\r\n"
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, 0 seconds: close(2) sends RST (socket(7))."""
 
 
 class Downstream(asyncio.Protocol):
@@ -49,11 +50,12 @@ class Downstream(asyncio.Protocol):
 
     __slots__ = (
         "_advancing",
-        "_chunked",
         "_closing",
+        "_deaf",
         "_discarded",
+        "_discarding",
         "_exchange",
-        "_framing_close",
+        "_framing",
         "_head_size",
         "_holds",
         "_in_head",
@@ -63,9 +65,11 @@ class Downstream(asyncio.Protocol):
         "_pipeline",
         "_plane",
         "_raw",
+        "_rejected",
         "_reply_started",
         "_target",
         "_transport",
+        "_unsent",
         "client",
         "deadline",
         "filed",
@@ -84,21 +88,26 @@ class Downstream(asyncio.Protocol):
         self.deadline = NEVER
         self.filed = -1.0
         self._holds = 0
+        self._unsent = 0
         self._closing = False
+        self._deaf = False
+        """What comes in is not understood any more: closing, or behind a bad request."""
+        self._rejected: Refusal | None = None
+        """Answers the bad request behind the exchanges under way."""
         # for the request being read
         self._in_head = False
         self._head_size = 0
         self._target = b""
         self._raw: list[tuple[bytes, bytes]] = []
         self._last: Exchange | None = None
+        self._discarding = False
         self._discarded = 0
         # for the reply being sent
         self._exchange: Exchange | None = None
         self._pipeline: deque[Exchange] = deque()
         self._advancing = False
         self._reply_started = False
-        self._chunked = False
-        self._framing_close = False
+        self._framing = Framing.NONE
         self._out: list[bytes] = []
 
     # the connection
@@ -121,7 +130,7 @@ class Downstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop (`asyncio.Protocol`)."""
-        self._closing = True
+        self._closing = self._deaf = True
         self._out.clear()
         self._pipeline.clear()
         self._plane.closed(self)
@@ -134,27 +143,31 @@ class Downstream(asyncio.Protocol):
         self.paused = True
         if self._exchange is not None:
             self._exchange.downstream_paused(True)
+        else:
+            self._set_hold(_HOLD_REPLIES, True)
 
     def resume_writing(self) -> None:
         """Called by the loop (`asyncio.Protocol`)."""
         self.paused = False
+        self._set_hold(_HOLD_REPLIES, False)
         if self._exchange is not None:
             self._exchange.downstream_paused(False)
 
     def on_deadline(self, now: float) -> None:
         """Called by the wheel (`router.timers.Timed`)."""
+        exchange = self._exchange
         if self._closing:
-            self.deadline = NEVER
-            self._transport.abort()
+            self._linger(now)
         elif self._in_head:
             self._refuse_input(Refusal(408, "header_timeout", "the request's head came too slowly"))
+        elif exchange is None:
+            self._close()
         elif self._holds:
             self._set_deadline(now + self._plane.timeouts.body)
-        elif self._exchange is not None:
-            self.deadline = NEVER
-            self._exchange.fail(Refusal(408, "body_timeout", "the request's body came too slowly"))
         else:
-            self._close()
+            self.deadline = NEVER
+            exchange.head.keep_alive = False
+            exchange.fail(Refusal(408, "body_timeout", "the request's body came too slowly"))
 
     def drain(self) -> None:
         """The worker is stopping: close when idle, or with the reply that is on its way."""
@@ -165,7 +178,7 @@ class Downstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop (`asyncio.Protocol`)."""
-        if self._closing:
+        if self._deaf:
             return
         before = self._in_head
         if before:
@@ -179,13 +192,13 @@ class Downstream(asyncio.Protocol):
             self._bad_input(str(error))
         finally:
             self._plane.uncork()
-        if self._in_head and not self._closing:
-            if not before:
-                self._head_size = len(data)
+        if before and self._in_head and not self._deaf:
             self._check_head_size(self._head_size)
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
+        if self._deaf:
+            return
         self._in_head = True
         self._head_size = 0
         self._target = b""
@@ -195,6 +208,8 @@ class Downstream(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         """Called by the parser, with parts of the target."""
+        if self._deaf:
+            return
         self._target += url
         if len(self._target) > self._plane.limits.target:
             self._refuse_input(Refusal(414, "target_too_long", "the request target is too long"))
@@ -206,7 +221,7 @@ class Downstream(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""
-        if self._closing:
+        if self._deaf:
             return
         self._in_head = False
         raw = self._raw
@@ -232,10 +247,12 @@ class Downstream(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Called by the parser."""
+        if self._deaf:
+            return
         exchange = self._last
         if exchange is None:
             self._discarded += len(data)
-            if self._discarded > DISCARDED_BODY and not self._closing:
+            if self._discarded > DISCARDED_BODY:
                 self._close()
             return
         exchange.request_body(data)
@@ -244,9 +261,12 @@ class Downstream(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
+        if self._deaf:
+            return
         exchange, self._last = self._last, None
         if exchange is None:
-            if self._exchange is None and not self._closing:
+            if self._discarding:
+                self._discarding = False
                 self._next()
             return
         if exchange is self._exchange:
@@ -257,6 +277,7 @@ class Downstream(asyncio.Protocol):
     def _start(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._reply_started = False
+        self._framing = Framing.NONE
         if exchange.request_ended:
             self.deadline = NEVER
         else:
@@ -276,31 +297,31 @@ class Downstream(asyncio.Protocol):
 
     def _bad_input(self, message: str) -> None:
         """What follows cannot be understood: after the replies under way, 400 and close."""
-        last, self._last = self._last, None
-        if last is not None and last is self._exchange:
-            last.fail(Refusal(400, "bad_request", message))
-            if not self._closing:
-                self._close()
+        if self._deaf:
             return
-        self._refuse_input(Refusal(400, "bad_request", message))
+        refusal = Refusal(400, "bad_request", message)
+        last = self._last
+        if self._discarding:
+            self._close()
+        elif last is None:
+            self._refuse_input(refusal)
+        elif last is self._exchange:
+            last.head.keep_alive = False
+            last.fail(refusal)
+        else:
+            self._pipeline.pop()
+            self._refuse_input(refusal)
 
     def _refuse_input(self, refusal: Refusal) -> None:
-        """Answer bytes that never became an exchange, and close.
-
-        Behind replies still under way there is no answer, only the close after them.
-        """
-        if self._closing:
-            return
+        """Answer bytes that never became an exchange, after the replies under way, and close."""
+        self._deaf = True
         self._in_head = False
         self._last = None
-        self._pipeline.clear()
+        if self._exchange is not None:
+            self._rejected = refusal
+            return
         plane = self._plane
         plane.unrouted.add(words.STARTED)
-        if self._exchange is not None:
-            plane.unrouted.add(words.REQUESTS)
-            self._exchange.head.keep_alive = False
-            self._set_hold(_HOLD_PIPELINE, True)
-            return
         request_id = plane.new_id()
         self.send_refusal(refusal, request_id)
         plane.unrouted.add(words.REQUESTS + refusal.status // 100)
@@ -311,7 +332,7 @@ class Downstream(asyncio.Protocol):
 
     def send_continue(self) -> None:
         """See `DownstreamPort`."""
-        self._write(_CONTINUE)
+        self._write(CONTINUE)
 
     def send_head(self, head: ReplyHead, extra: bytes) -> None:
         """See `DownstreamPort`."""
@@ -319,35 +340,22 @@ class Downstream(asyncio.Protocol):
         assert exchange is not None
         self._reply_started = True
         request = exchange.head
-        self._chunked = False
-        self._framing_close = False
-        line = STATUS_LINES.get(head.status) or status_line(head.status)
-        framing = b""
-        if head.framing is Framing.CHUNKED or head.framing is Framing.UNTIL_CLOSE:
-            if request.minor == 1:
-                framing = _CHUNKED
-                self._chunked = True
-            else:
-                self._framing_close = True
-        elif head.length >= 0:
-            framing = b"Content-Length: %d\r\n" % head.length
         if self._plane.draining or not exchange.request_ended:
             request.keep_alive = False
-        if not request.keep_alive:
-            framing += _CLOSE
-        self._write(b"%b%b%b%b\r\n" % (line, head.lines, extra, framing))
+        self._framing = framing = body_framing(head, request.minor)
+        self._write(reply_head(head, framing, extra, close=not request.keep_alive))
 
     def send_body(self, data: bytes) -> None:
         """See `DownstreamPort`."""
-        if self._chunked:
+        if self._framing is Framing.CHUNKED:
             self._write(b"%x\r\n%b\r\n" % (len(data), data))
         else:
             self._write(data)
 
     def send_end(self) -> None:
         """See `DownstreamPort`."""
-        if self._chunked:
-            self._write(_LAST_CHUNK)
+        if self._framing is Framing.CHUNKED:
+            self._write(LAST_CHUNK)
 
     def send_refusal(self, refusal: Refusal, request_id: bytes) -> int:
         """See `DownstreamPort`."""
@@ -364,36 +372,42 @@ class Downstream(asyncio.Protocol):
             if self._plane.draining:
                 request.keep_alive = False
             close = not request.keep_alive
-        lines = [
-            status_line(refusal.status),
-            b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body),
-            b"Date: %b\r\nX-Request-Id: %b\r\n" % (formatdate(usegmt=True).encode(), request_id),
-        ]
-        if refusal.retry_after is not None:
-            lines.append(b"Retry-After: %d\r\n" % refusal.retry_after)
-        if close:
-            lines.append(_CLOSE)
-        lines.append(b"\r\n")
-        if exchange is None or exchange.head.method != b"HEAD":
-            lines.append(body)
-        else:
-            body = b""
-        self._write(b"".join(lines))
+        self._write(refusal_head(refusal, len(body), request_id, close=close))
+        if exchange is not None and exchange.head.method == b"HEAD":
+            return 0
+        self._write(body)
         return len(body)
 
     def truncate(self) -> None:
         """See `DownstreamPort`."""
         assert self._exchange is not None
         self._exchange.head.keep_alive = False
-        if self._framing_close:
-            # the end of the connection would pass for the end of the body
-            self._closing = True
-            self._out.clear()
-            self._transport.abort()
+        if self._framing is Framing.UNTIL_CLOSE:
+            self._reset()
+
+    def abandon(self) -> None:
+        """The worker's time is over: end now, and not cleanly if a reply is under way."""
+        if self._exchange is not None and self._framing is Framing.UNTIL_CLOSE:
+            self._reset()
+        else:
+            self._transport.close()
+
+    def _reset(self) -> None:
+        """Cut the connection with a reset: a plain end would pass for the end of a body that
+        is delimited by it.
+        """
+        self._closing = self._deaf = True
+        self._out.clear()
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._transport.abort()
 
     def hold(self, on: bool) -> None:
         """See `DownstreamPort`."""
         self._set_hold(_HOLD_BODY, on)
+        if not on and self.deadline != NEVER:
+            self.deadline = monotonic() + self._plane.timeouts.body
 
     def exchange_done(self, exchange: Exchange) -> None:
         """See `DownstreamPort`."""
@@ -402,12 +416,14 @@ class Downstream(asyncio.Protocol):
             self._last = None
         if self._closing:
             return
+        self._set_hold(_HOLD_REPLIES, self.paused)
         self._set_hold(_HOLD_BODY, False)
         if not exchange.head.keep_alive:
             self._close()
         elif exchange.request_ended:
             self._next()
         else:
+            self._discarding = True
             self._discarded = 0
             self._set_deadline(monotonic() + self._plane.timeouts.body)
 
@@ -416,12 +432,15 @@ class Downstream(asyncio.Protocol):
             return
         self._advancing = True
         while self._pipeline and self._exchange is None and not self._closing:
-            self._set_hold(_HOLD_PIPELINE, False)
-            self._start(self._pipeline.popleft())
+            exchange = self._pipeline.popleft()
+            self._set_hold(_HOLD_PIPELINE, len(self._pipeline) >= MAX_PIPELINED)
+            self._start(exchange)
         self._advancing = False
         if self._exchange is not None or self._closing:
             return
-        if self._plane.draining and not self._in_head:
+        if self._rejected is not None:
+            self._refuse_input(self._rejected)
+        elif self._plane.draining and not self._in_head:
             self._close()
         else:
             timeouts = self._plane.timeouts
@@ -462,11 +481,25 @@ class Downstream(asyncio.Protocol):
     def _close(self) -> None:
         """Send what is written, then close; go on reading a while so as not to reset."""
         self.flush()
-        self._set_hold(_HOLD_BODY | _HOLD_PIPELINE, False)
-        self._closing = True
+        self._set_hold(self._holds, False)
+        self._closing = self._deaf = True
         self._pipeline.clear()
         if self._reply_started and self._transport.can_write_eof():
+            self._unsent = self._transport.get_write_buffer_size()
             self._transport.write_eof()
-            self._set_deadline(monotonic() + LINGER)
+            self._set_linger(monotonic())
         else:
             self._transport.close()
+
+    def _linger(self, now: float) -> None:
+        """Wait on while the client still takes what is written, then cut the connection."""
+        unsent = self._transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._unsent = unsent
+            self._set_linger(now)
+        else:
+            self.deadline = NEVER
+            self._transport.abort()
+
+    def _set_linger(self, now: float) -> None:
+        self._set_deadline(now + (self._plane.timeouts.body if self._unsent else LINGER))

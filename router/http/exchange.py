@@ -166,7 +166,7 @@ class Exchange:
         self.head = head
         self.request_id = head.request_id or plane.new_id()
         self.phase = Phase.ROUTE
-        self.started = monotonic()
+        self.started = 0.0
         self.pool = ""
         self._version: Version | None = None
         self._counters: Counters = plane.unrouted
@@ -200,6 +200,7 @@ class Exchange:
 
     def start(self) -> None:
         """Route, split and admit."""
+        self.started = monotonic()
         head = self.head
         try:
             version = self._plane.choose_version(head)
@@ -279,13 +280,15 @@ class Exchange:
         self.phase = Phase.FORWARD
         self.upstream = upstream
         self.sent_at = monotonic()
-        upstream.send(self)
-        assert self._body is not None
-        for piece in self._body:
-            upstream.send_body(piece)
+        pieces = self._body
+        assert pieces is not None
         if self._body_size > KEPT_BODY:
+            # before the pieces are sent: they may fill the connection, which holds again
             self._body = None
             self._downstream.hold(False)
+        upstream.send(self)
+        for piece in pieces:
+            upstream.send_body(piece)
         if self.request_ended:
             upstream.send_end()
 
@@ -294,7 +297,7 @@ class Exchange:
         replica = self.replica
         assert replica is not None
         self._counters.add(words.UPSTREAM_FAILURES)
-        self._plane.suspect(replica, error)
+        self._plane.suspect(replica, error, suspend=True)
         self._end_lease()
         if monotonic() < self.queued_until:
             self._again()
@@ -379,9 +382,11 @@ class Exchange:
         refusal = Refusal(status, code, message)
         if code == "upstream_closed":
             if not upstream.reused and self.replica is not None:
-                self._plane.suspect(self.replica, message)
+                # not suspended: one request that makes agents close must not take them all out
+                self._plane.suspect(self.replica, message, suspend=False)
             repeatable = self.head.method in IDEMPOTENT and self._body is not None
             if repeatable and self._attempts < MAX_ATTEMPTS:
+                self._downstream.hold(False)
                 self._again()
                 return
         self.refuse(refusal)

@@ -60,6 +60,8 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9
 _DOT_SEGMENT = re.compile(rb"(?:^|/|%2f|\\|%5c)(?:\.|%2e){1,2}(?:$|/|%2f|\\|%5c)", re.IGNORECASE)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
+_BLANKS = b" \t"
+"""Not part of a value (RFC 9110 section 5.5); llhttp leaves those behind it in place."""
 
 
 class RequestHead:
@@ -101,7 +103,7 @@ class RequestHead:
         """Value of the first field of that lower-case name."""
         for key, value in self.headers:
             if key == name:
-                return value
+                return value.strip(_BLANKS)
         return None
 
     def cookie(self, name: bytes) -> bytes | None:
@@ -139,7 +141,9 @@ def parse_head(method: bytes, target: bytes, version: str, raw: RawHeaders) -> R
         headers.append((key, value))
         if key not in _NOTED:
             kept.append((key, name, value))
-        elif key == b"host":
+            continue
+        value = value.strip(_BLANKS)
+        if key == b"host":
             hosts.append(value)
         elif key == b"content-length":
             length = value if length is None else b"?"

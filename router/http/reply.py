@@ -43,11 +43,12 @@ def parse_reply(status: int, version: str, raw: RawHeaders, method: bytes) -> Re
         if key not in _DROPPED:
             kept.append(b"%b: %b\r\n" % (name, value))
         elif key == b"content-length":
+            value = value.strip(b" \t")
             if length >= 0 or not value.isdigit() or len(value) > 18:
                 raise BadReplyError("bad Content-Length")
             length = int(value)
         elif key == b"transfer-encoding":
-            if coding is not None or value.lower() != b"chunked":
+            if coding is not None or value.lower().strip(b" \t") != b"chunked":
                 raise BadReplyError("a transfer coding other than chunked")
             coding = value
         elif key == b"connection":

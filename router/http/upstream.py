@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import httptools
 
+from router.errors import Refusal
 from router.http.exchange import Exchange
 from router.http.head import Framing
 from router.http.reply import BadReplyError, ReplyHead, parse_reply
@@ -32,6 +33,7 @@ class Upstream(asyncio.Protocol):
         "_exchange",
         "_head",
         "_head_size",
+        "_held",
         "_out",
         "_parser",
         "_plane",
@@ -61,6 +63,7 @@ class Upstream(asyncio.Protocol):
         self._head: ReplyHead | None = None
         self._complete = False
         self._excess = False
+        self._held = False
         self._out: list[bytes] = []
 
     # the connection
@@ -85,6 +88,10 @@ class Upstream(asyncio.Protocol):
         else:
             exchange.upstream_lost("upstream_closed", "the replica closed without a reply")
 
+    def eof_received(self) -> None:
+        """Called by the loop (`asyncio.Protocol`): must not be picked before it is closed."""
+        self._unkeep()
+
     def pause_writing(self) -> None:
         """Called by the loop (`asyncio.Protocol`)."""
         if self._exchange is not None:
@@ -101,7 +108,9 @@ class Upstream(asyncio.Protocol):
         self.abort()
         if exchange is None:
             return
-        if self._head is None:
+        if self._held:
+            exchange.fail(Refusal(408, "client_stalled", "the client does not take its reply"))
+        elif self._head is None:
             exchange.upstream_lost(
                 "first_byte_timeout", "the replica did not begin to reply in time", status=504
             )
@@ -125,6 +134,7 @@ class Upstream(asyncio.Protocol):
         self._head_size = 0
         self._complete = False
         self._excess = False
+        self._held = False
         plane = self._plane
         self._set_deadline(exchange.sent_at + plane.timeouts.first_byte)
         head = exchange.head
@@ -170,10 +180,12 @@ class Upstream(asyncio.Protocol):
         """See `UpstreamPort`."""
         if self._closed:
             return
+        self._held = on
         if on:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+            self.deadline = monotonic() + self._plane.timeouts.stream_idle
 
     def keep(self) -> None:
         """See `UpstreamPort`."""
@@ -259,6 +271,8 @@ class Upstream(asyncio.Protocol):
         if status < 200:
             if status == 101:
                 self._broken("the replica switched protocols unasked")
+            elif status < 100:
+                self._broken("the status of the replica's reply is below 100")
             return
         try:
             version = self._parser.get_http_version()
@@ -267,6 +281,7 @@ class Upstream(asyncio.Protocol):
             self._broken(f"the replica's reply breaks HTTP: {error}")
             return
         self._head = head
+        self._set_deadline(monotonic() + self._plane.timeouts.stream_idle)
         exchange.reply_head(head)
         if exchange.head.method == b"HEAD":
             self._complete = True

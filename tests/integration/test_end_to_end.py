@@ -21,7 +21,8 @@ SUPPORT = "/v1/support"
 
 def one_pool(**pool: Any) -> dict[str, Any]:
     settings = {"driver": agent(), "health": {"interval": "200ms"}, **pool}
-    return {"routes": [{"match": {"path": "/v1"}, "pool": "support"}], "pools": {"support": settings}}
+    routes = [{"match": {"path": "/v1"}, "pool": "support"}]
+    return {"routes": routes, "pools": {"support": settings}}
 
 
 def canary(v1: int, v2: int) -> dict[str, Any]:
@@ -309,5 +310,3 @@ async def test_two_workers_serve_and_reload(tmp_path: Path) -> None:
             )
             await load.served(200)
     assert load.failures == []
-
-

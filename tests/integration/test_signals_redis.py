@@ -116,6 +116,7 @@ VALUES: dict[str, tuple[dict[str, str], Fill, float]] = {
     "a stream: its length": ({"stream": "jobs"}, fill_stream, 4),
     "a stream that does not exist is empty": ({"stream": "jobs"}, nothing, 0),
     "a group of a stream that does not exist has nothing to do": (STREAM, nothing, 0),
+    "a group that nobody created yet has the whole stream to do": (STREAM, fill_stream, 4),
     "a new group has nothing to do": (STREAM, new_group, 0),
     "a group: what is not delivered and what is not acknowledged": (STREAM, partly_done, 7),
     "a group that has done all has nothing to do": (STREAM, all_done, 0),
@@ -141,11 +142,6 @@ async def test_value(
 LOST: dict[str, tuple[dict[str, str], Fill, str]] = {
     "a key of another type": ({"list": "jobs"}, fill_stream, "Operation against a key"),
     "a group asked of a list": (STREAM, fill_list, "Operation against a key"),
-    "a group that does not exist on a stream that does": (
-        STREAM,
-        fill_stream,
-        "stream jobs has no group workers",
-    ),
 }
 
 

@@ -105,9 +105,7 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def daemon(
-    directory: Path, config: dict[str, Any], **env: str
-) -> AsyncIterator[Daemon]:
+async def daemon(directory: Path, config: dict[str, Any], **env: str) -> AsyncIterator[Daemon]:
     """Run a daemon on free ports with its state in `directory`; killed at the end if need be,
     and then whatever it has left.
     """

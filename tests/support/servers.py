@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,11 +21,13 @@ from tests.support.waiting import wait_until
 
 
 def program(name: str) -> str:
-    """Path of an installed program; skips the test when there is none."""
+    """Path of an installed program; skips the test when there is none, and fails it in CI."""
     path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
+    if path is not None:
+        return path
+    if os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed, and in CI no integration test may be left out")
+    pytest.skip(f"{name} is not installed")
 
 
 def redis_client(url: str) -> Redis:

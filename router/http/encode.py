@@ -1,0 +1,51 @@
+"""Replies as bytes for an HTTP/1.x client. Pure."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+from router.errors import STATUS_LINES, Refusal, status_line
+from router.http.head import Framing
+from router.http.reply import ReplyHead
+
+CLOSE = b"Connection: close\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+def body_framing(head: ReplyHead, minor: int) -> Framing:
+    """How the end of the body is told to a client of HTTP/1.`minor`."""
+    framing = head.framing
+    if framing is Framing.CHUNKED or framing is Framing.UNTIL_CLOSE:
+        return Framing.CHUNKED if minor == 1 else Framing.UNTIL_CLOSE
+    return framing
+
+
+def reply_head(head: ReplyHead, framing: Framing, extra: bytes, *, close: bool) -> bytes:
+    """A replica's reply head as passed on, with `extra` header lines."""
+    line = STATUS_LINES.get(head.status) or status_line(head.status)
+    if framing is Framing.CHUNKED:
+        last = _CHUNKED
+    elif framing is not Framing.UNTIL_CLOSE and head.length >= 0:
+        last = b"Content-Length: %d\r\n" % head.length
+    else:
+        last = b""
+    if close:
+        last += CLOSE
+    return b"%b%b%b%b\r\n" % (line, head.lines, extra, last)
+
+
+def refusal_head(refusal: Refusal, length: int, request_id: bytes, *, close: bool) -> bytes:
+    """The head of a reply the gateway makes itself, with a JSON body of `length` bytes."""
+    lines = [
+        status_line(refusal.status),
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n" % length,
+        b"Date: %b\r\nX-Request-Id: %b\r\n" % (formatdate(usegmt=True).encode(), request_id),
+    ]
+    if refusal.retry_after is not None:
+        lines.append(b"Retry-After: %d\r\n" % refusal.retry_after)
+    if close:
+        lines.append(CLOSE)
+    lines.append(b"\r\n")
+    return b"".join(lines)

@@ -1,0 +1,159 @@
+"""The control loop of one pool: observe, decide, tell, apply; each tick and when kicked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+from msgspec import Struct
+
+from fleet.clock import Clock
+from fleet.config.merge import effective_concurrency, effective_process
+from fleet.config.schema import Pool, Scale
+from fleet.model import Decision, Observation
+from fleet.ports import Gateway, Recorder
+from scaler.decide import Override, decide_pool
+from scaler.members import Counts
+from scaler.signals.pool import PoolSignals
+from scaler.state import PoolState
+from scaler.telling import Telling
+
+KICK_GAP: Final = 0.05
+"""Seconds between two ticks at least, however often the pool is kicked."""
+
+_log = structlog.get_logger("scaler")
+
+
+class ScaledPool(Struct, frozen=True, kw_only=True):
+    """What the loop needs of a pool's configuration."""
+
+    scale: Scale
+    slots: Mapping[str, int]
+    """Of one replica, by version; only versions whose replicas are processes."""
+    weights: Mapping[str, int]
+    """Of all versions."""
+
+    @classmethod
+    def of(cls, pool: Pool, weights: Mapping[str, int]) -> ScaledPool:
+        """From the configuration, with `weights` in place of its own."""
+        return cls(
+            scale=pool.scale,
+            slots={
+                version: effective_concurrency(pool, version)
+                for version in pool.versions
+                if effective_process(pool, version) is not None
+            },
+            weights=weights,
+        )
+
+
+class PoolLoop:
+    """One pool. `tick` is synchronous and never waits; `run` only says when."""
+
+    def __init__(
+        self,
+        name: str,
+        pool: ScaledPool,
+        signals: PoolSignals,
+        state: PoolState,
+        *,
+        gateway: Gateway,
+        recorder: Recorder,
+        clock: Clock,
+        apply: Callable[[str, Mapping[str, int]], None],
+        counts: Callable[[str, str], Counts],
+    ) -> None:
+        self.name = name
+        self.pool = pool
+        self.signals = signals
+        self.state = state
+        self.override: Override | None = None
+        self.latest: dict[str, Decision] = {}
+        self._gateway = gateway
+        self._recorder = recorder
+        self._clock = clock
+        self._apply = apply
+        self._counts = counts
+        self._applied: dict[str, int] | None = None
+        self._telling: dict[str, Telling] = {}
+        self._kicked = asyncio.Event()
+
+    def __repr__(self) -> str:
+        sizes = " ".join(f"{v}={s.desired}" for v, s in self.state.versions.items())
+        return f"<PoolLoop {self.name} {sizes or 'not decided yet'}>"
+
+    def configure(self, pool: ScaledPool) -> None:
+        """Go on with other settings, from the next tick, which comes at once."""
+        self.pool = pool
+        self.signals.forget(pool.slots)
+        self.latest = {v: d for v, d in self.latest.items() if v in pool.slots}
+        self._telling = {v: t for v, t in self._telling.items() if v in pool.slots}
+        self._applied = None
+        self.kick()
+
+    def kick(self) -> None:
+        """Tick as soon as KICK_GAP allows."""
+        self._kicked.set()
+
+    async def run(self) -> None:
+        """Tick until cancelled. A tick that fails is logged; the size then stays as it is."""
+        async with self.signals.running():
+            while True:
+                self._kicked.clear()
+                try:
+                    self.tick()
+                except Exception:
+                    _log.exception("tick failed", pool=self.name)
+                await self._next()
+
+    def tick(self) -> None:
+        """Decide once, tell what is worth it, and apply what changed."""
+        seen = [self._observe(version, slots) for version, slots in self.pool.slots.items()]
+        decisions, self.state = decide_pool(seen, self.pool.scale, self.override, self.state)
+        for decision in decisions:
+            self.latest[decision.version] = decision
+            if self._telling.setdefault(decision.version, Telling()).worth(decision):
+                self._recorder.decision(decision)
+                _log.info(decision.reason, pool=self.name, version=decision.version)
+        desired = {decision.version: decision.desired for decision in decisions}
+        if desired != self._applied:
+            self._apply(self.name, desired)
+            self._applied = desired
+
+    async def _next(self) -> None:
+        await asyncio.sleep(min(KICK_GAP, self.pool.scale.tick))
+        try:
+            async with asyncio.timeout(max(0.0, self.pool.scale.tick - KICK_GAP)):
+                await self._kicked.wait()
+        except TimeoutError:
+            pass
+
+    def _observe(self, version: str, slots: int) -> Observation:
+        counts = self._counts(self.name, version)
+        totals = self._gateway.totals(self.name, version)
+        now = self._clock.monotonic()
+        known = self.state.versions.get(version)
+        present = counts.ready + counts.starting + counts.unhealthy
+        return Observation(
+            pool=self.name,
+            version=version,
+            at=self._clock.wall(),
+            monotonic=now,
+            weight=self.pool.weights[version],
+            desired=present if known is None else known.desired,
+            ready=counts.ready,
+            starting=counts.starting,
+            in_flight=totals.in_flight,
+            queued=totals.queued_now,
+            slots=slots,
+            readings=self.signals.read(
+                version,
+                totals,
+                self.pool.weights,
+                slots=slots,
+                ready=counts.ready,
+                now=now,
+            ),
+        )

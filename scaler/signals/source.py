@@ -1,0 +1,28 @@
+"""A number from outside the daemon."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fleet.errors import HeadraceError
+
+
+class SignalLostError(HeadraceError):
+    """A source has no usable value now; the text says why, for people."""
+
+
+class Source(Protocol):
+    """One number over a whole pool, asked again and again."""
+
+    name: str
+    """Shown to people; unique within the pool."""
+    per_replica: float
+    """What one replica should carry of it."""
+
+    async def read(self) -> float:
+        """The value now. Raises SignalLostError, within a few seconds at most."""
+        ...
+
+    async def close(self) -> None:
+        """Give up connections; `read` is not called again."""
+        ...

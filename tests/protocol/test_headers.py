@@ -1,0 +1,202 @@
+"""Which header fields go through, which are dropped and which are written anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.protocol.play import play
+from tests.protocol.support import Rig, pool, replica, version
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def request(*lines: bytes) -> bytes:
+    return b"\r\n".join([b"GET / HTTP/1.1", b"Host: h", *lines, b"", b""])
+
+
+SENT_ON = {
+    "an unknown field": (b"X-Any: 1", b"x-any", [b"1"]),
+    "a repeated field, in order": (b"Accept: a\r\nAccept: b", b"accept", [b"a", b"b"]),
+    "the trace context": (b"traceparent: 00-ab-cd-01", b"traceparent", [b"00-ab-cd-01"]),
+    "credentials": (b"Authorization: Bearer x", b"authorization", [b"Bearer x"]),
+    "credentials named in Connection": (
+        b"Authorization: x\r\nConnection: authorization", b"authorization", [b"x"]),
+    "a cookie named in Connection": (b"Cookie: a=1\r\nConnection: cookie", b"cookie", [b"a=1"]),
+    "a field named in Connection": (b"X-Hop: 1\r\nConnection: keep-alive, X-Hop", b"x-hop", []),
+    "Connection itself": (b"Connection: keep-alive", b"connection", []),
+    "Keep-Alive": (b"Keep-Alive: timeout=5", b"keep-alive", []),
+    "Proxy-Connection": (b"Proxy-Connection: keep-alive", b"proxy-connection", []),
+    "TE": (b"TE: trailers", b"te", []),
+    "Trailer": (b"Trailer: X", b"trailer", []),
+    "Forwarded": (b"Forwarded: for=6.6.6.6", b"forwarded", []),
+    "X-Forwarded-For, overwritten": (
+        b"X-Forwarded-For: 6.6.6.6", b"x-forwarded-for", [b"192.0.2.7"]),
+    "X-Forwarded-Proto, overwritten": (
+        b"X-Forwarded-Proto: https", b"x-forwarded-proto", [b"http"]),
+    "X-Forwarded-Host, overwritten": (
+        b"X-Forwarded-Host: evil", b"x-forwarded-host", [b"h"]),
+    "X-Forwarded-For named in Connection": (
+        b"Connection: x-forwarded-for", b"x-forwarded-for", [b"192.0.2.7"]),
+    "Host named in Connection": (b"Connection: host", b"host", [b"h"]),
+    "X-Request-Id": (b"X-Request-Id: mine-1", b"x-request-id", [b"mine-1"]),
+    "X-Request-Id named in Connection": (
+        b"X-Request-Id: mine-2\r\nConnection: x-request-id", b"x-request-id", [b"mine-2"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SENT_ON.values(), ids=SENT_ON)
+async def test_the_replica_sees(case: tuple[bytes, bytes, list[bytes]]) -> None:
+    lines, name, values = case
+
+    def scenario(rig: Rig) -> object:
+        client = rig.client()
+        client.send(request(lines))
+        got = rig.replica.message().all(name)
+        assert got == values
+        rig.replica.send(OK)
+        assert client.message().status == 200
+        return got
+
+    play(scenario)
+
+
+PASSED_BACK = {
+    "an unknown field": (b"X-Any: 1", b"x-any", [b"1"]),
+    "each cookie": (b"Set-Cookie: a=1\r\nSet-Cookie: b=2", b"set-cookie", [b"a=1", b"b=2"]),
+    "a field named in Connection": (b"X-Hop: 1\r\nConnection: X-Hop", b"x-hop", []),
+    "a field that only begins like one named": (
+        b"X-Hop-2: 1\r\nConnection: X-Hop", b"x-hop-2", [b"1"]),
+    "Keep-Alive": (b"Keep-Alive: timeout=5", b"keep-alive", []),
+    "Connection: close of the replica's side": (b"Connection: close", b"connection", []),
+    "X-Served-By, overwritten": (b"X-Served-By: me", b"x-served-by", [b"agents/v1"]),
+    "X-Request-Id, overwritten": (b"X-Request-Id: theirs", b"x-request-id", [b"mine"]),
+    "Date and Server": (b"Server: agent", b"server", [b"agent"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PASSED_BACK.values(), ids=PASSED_BACK)
+async def test_the_client_sees(case: tuple[bytes, bytes, list[bytes]]) -> None:
+    lines, name, values = case
+
+    def scenario(rig: Rig) -> object:
+        client = rig.client()
+        client.send(request(b"X-Request-Id: mine"))
+        rig.replica.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + lines + b"\r\n\r\n")
+        got = client.message().all(name)
+        assert got == values
+        return got
+
+    play(scenario)
+
+
+async def test_served_by_can_be_left_out(rig: Rig) -> None:
+    rig.configure(pool(served_by=False))
+    client = rig.client()
+    client.send(request())
+    rig.replica.send(OK)
+    assert client.message().get(b"x-served-by") is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"",
+        b"X-Request-Id: \r\n",
+        b"X-Request-Id: two words\r\n",
+        b"X-Request-Id: %b\r\n" % (b"a" * 129),
+    ],
+    ids=["none", "an empty one", "one with a space", "one that is too long"],
+)
+async def test_an_id_is_made_for_a_request_with(rig: Rig, given: bytes) -> None:
+    client = rig.client()
+    client.send(b"GET / HTTP/1.1\r\nHost: h\r\n" + given + b"\r\n")
+    made = rig.replica.message().get(b"x-request-id")
+    assert made is not None
+    assert len(made) == 24
+    rig.replica.send(OK)
+    assert client.message().get(b"x-request-id") == made
+    assert rig.logged()[0]["id"] == made.decode()
+
+
+async def test_a_refusal_bears_the_request_id(rig: Rig) -> None:
+    rig.configure(routes=[])
+    client = rig.client()
+    client.send(request(b"X-Request-Id: mine"))
+    got = client.message()
+    assert (got.status, got.get(b"x-request-id")) == (404, b"mine")
+    assert b'"request_id":"mine"' in got.body
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PUT", b"PATCH"])
+async def test_a_method_with_meaningful_body_announces_an_empty_one(
+    rig: Rig, method: bytes
+) -> None:
+    client = rig.client()
+    client.send(method + b" / HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert rig.replica.message().get(b"content-length") == b"0"
+    rig.replica.send(OK)
+    assert client.message().status == 200
+
+
+async def test_a_1_0_request_without_host_is_sent_on_with_the_replicas(rig: Rig) -> None:
+    client = rig.client()
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    got = rig.replica.message()
+    assert got.start == b"GET / HTTP/1.1"
+    assert got.get(b"host") == b"10.0.0.1:9001"
+    rig.replica.send(OK)
+    assert client.message().get(b"connection") == b"close"
+
+
+async def test_an_expectation_is_met_once_a_connection_is_there() -> None:
+    def scenario(rig: Rig) -> object:
+        rig.dialling = "manual"
+        client = rig.client()
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+        )
+        assert client.take() == b""
+        rig.dials.popleft().answer()
+        assert client.take() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.send(b"hello")
+        got = rig.replica.message()
+        assert got.get(b"expect") is None
+        assert got.body == b"hello"
+        rig.replica.send(OK)
+        assert client.message().status == 200
+        return got.body
+
+    play(scenario)
+
+
+async def test_an_expectation_is_not_met_when_the_request_is_refused(rig: Rig) -> None:
+    rig.configure(routes=[])
+    client = rig.client()
+    client.send(b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    got = client.message()
+    assert (got.status, got.get(b"connection")) == (404, b"close")
+    assert client.half_closed
+
+
+async def test_a_body_that_did_not_wait_gets_no_100(rig: Rig) -> None:
+    client = rig.client()
+    rig.dialling = "manual"
+    client.send(
+        b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"
+    )
+    rig.dials.popleft().answer()
+    assert client.take() == b""
+    assert rig.replica.message().body == b"hi"
+    rig.replica.send(OK)
+    assert client.message().status == 200
+
+
+async def test_a_version_can_be_named_by_header_even_at_weight_0(rig: Rig) -> None:
+    rig.configure(pool("agents", version("v1"), version("v2", weight=0, block=2)))
+    rig.members(version("v1", replica("a-1")), version("v2", replica("b-2"), weight=0, block=2))
+    client = rig.client()
+    client.send(request(b"x-headrace-version: v2"))
+    rig.replica.send(OK)
+    assert client.message().get(b"x-served-by") == b"agents/v2"
+    client.send(request(b"X-Headrace-Version: v3"))
+    assert client.message().status == 400

@@ -1,0 +1,115 @@
+"""Runtime objects without a plane: a pool with a version and replicas, over a row of counters."""
+
+from __future__ import annotations
+
+from fleet import wire
+from fleet.telemetry.slab import ROW_WORDS
+from router.admission import Admission
+from router.pool import Pool, Replica, Version
+from router.table import Directory
+
+
+def row() -> memoryview:
+    return memoryview(bytearray(ROW_WORDS * 8)).cast("Q")
+
+
+def replica_entry(number: int, *, slots: int = 1, **changes: object) -> wire.ReplicaEntry:
+    fields: dict[str, object] = {
+        "name": f"r{number}", "host": "127.0.0.1", "port": 9000 + number, "slots": slots,
+        "cell": number, "serving": True,
+    }  # fmt: skip
+    return wire.ReplicaEntry(**(fields | changes))  # type: ignore[arg-type]
+
+
+def version_entry(
+    name: str = "v1", *replicas: wire.ReplicaEntry, weight: int = 1, block: int = 1
+) -> wire.VersionEntry:
+    return wire.VersionEntry(name=name, weight=weight, block=block, replicas=replicas)
+
+
+def pool_entry(
+    *versions: wire.VersionEntry, name: str = "p", limit: int = 10, balance: str = "least_request"
+) -> wire.PoolEntry:
+    return wire.PoolEntry(
+        name=name, versions=versions, balance=balance, affinity_header=None, affinity_cookie=None,
+        queue_limit=limit, queue_timeout=10.0, served_by=True, version_header=None,
+    )  # fmt: skip
+
+
+def table_of(*pools: wire.PoolEntry, generation: int = 1) -> wire.Table:
+    return wire.Table(
+        generation=generation, listeners=(), new_listeners=(),
+        routes=tuple(
+            wire.RouteEntry(host=None, path=f"/{p.name}", methods=(), headers={}, pool=p.name)
+            for p in pools
+        ),
+        pools=pools,
+        timeouts=wire.TimeoutsEntry(
+            header=1, body=1, keep_alive=1, connect=1, first_byte=1, stream_idle=1,
+            upstream_keep_alive=1,
+        ),
+        limits=wire.LimitsEntry(header_size=1, headers=1, target=1, body=1, connections=1),
+        log_enabled=False, log_sample=0.0,
+    )  # fmt: skip
+
+
+class Waits:
+    """A request in a queue that notes what becomes of it."""
+
+    def __init__(self, name: str, until: float = 10.0) -> None:
+        self.name = name
+        self.queued_until = until
+        self.fate: list[str] = []
+        self.replica: Replica | None = None
+
+    def __repr__(self) -> str:
+        return f"<Waits {self.name} {self.fate}>"
+
+    def granted(self, replica: Replica) -> None:
+        self.fate.append("granted")
+        self.replica = replica
+
+    def expired(self) -> None:
+        self.fate.append("expired")
+
+    def moved(self, version: Version) -> None:
+        self.fate.append(f"moved to {version.name}")
+
+    def dropped(self) -> None:
+        self.fate.append("dropped")
+
+
+class House:
+    """A directory with its admission, and what they told."""
+
+    def __init__(self) -> None:
+        self.row = row()
+        self.formed: list[str] = []
+        self.idle: list[str] = []
+        self.awaited: list[str] = []
+        self.admission = Admission(
+            lambda v: self.formed.append(v.name),
+            lambda r: self.idle.append(r.name),
+            lambda r: self.awaited.append(r.name),
+        )
+        self.directory = Directory(self.row, self.admission)
+
+    def apply(self, *pools: wire.PoolEntry) -> None:
+        self.directory.apply(table_of(*pools))
+
+    def members(self, *versions: wire.VersionEntry, pool: str = "p") -> None:
+        self.directory.members(wire.Members(pool=pool, versions=versions), lambda: -1)
+
+    def pool(self, name: str = "p") -> Pool:
+        return self.directory.pools[name]
+
+    def version(self, name: str = "v1") -> Version:
+        return self.pool().versions[name]
+
+
+def house(*replicas: wire.ReplicaEntry, limit: int = 10, balance: str = "least_request") -> House:
+    """A house of one pool `p` with one version `v1`."""
+    made = House()
+    made.apply(pool_entry(version_entry(), limit=limit, balance=balance))
+    made.members(version_entry("v1", *replicas))
+    return made
