@@ -69,8 +69,11 @@ def state_dir(config: Config, path: Path) -> Path:
 class Control:
     """One running daemon."""
 
-    def __init__(self, config: Config, path: Path) -> None:
+    def __init__(
+        self, config: Config, path: Path, edits: AsyncIterator[None], stop: asyncio.Event
+    ) -> None:
         self._path = path
+        self._edits = edits
         self._clock = SystemClock()
         self._state_dir = state_dir(config, path)
         self._sink = LogSink(sys.stdout.fileno())
@@ -117,7 +120,7 @@ class Control:
             recorder=self._recorder,
         )
         self._notifier = Notifier.from_environment()
-        self._stop = asyncio.Event()
+        self._stop = stop
         self._hurry = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._replicas_stopped = False
@@ -215,7 +218,7 @@ class Control:
                 return
 
     async def _watch(self) -> None:
-        async for _ in changes(self._path, self._stop):
+        async for _ in self._edits:
             await self._reload()
 
     async def _reload(self) -> None:
@@ -262,15 +265,17 @@ class Control:
 
 def run(path: Path) -> int:
     """Run the daemon with the configuration file at `path`. Gives the exit status."""
-    path = path.resolve()
+    return uvloop.run(_main(path.resolve()))
+
+
+async def _main(path: Path) -> int:
+    stop = asyncio.Event()
+    # before the first reading, so that no edit falls between
+    edits = changes(path, stop)
     try:
         config = load(path)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1
     configure_logging(config.log.level, config.log.format)
-
-    async def main() -> int:
-        return await Control(config, path).run()
-
-    return uvloop.run(main())
+    return await Control(config, path, edits, stop).run()

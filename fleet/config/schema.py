@@ -138,7 +138,7 @@ class Limits(Model):
         1 << 30, description="Length of a request body; 413. Bodies are streamed, never held."
     )
     connections: int = Field(
-        16384, ge=1, description="Client connections per worker; more wait in the backlog."
+        16384, ge=1, description="Client connections per worker; more get 503 and are closed."
     )
 
 
