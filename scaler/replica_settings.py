@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from fleet.config.merge import effective_concurrency, effective_process, effective_static
 from msgspec import Struct
 
+from fleet.config.merge import effective_concurrency, effective_process, effective_static
 from fleet.config.schema import Config, Health, Pool
 from scaler.drivers.spec import LaunchSpec, launch_spec
 from scaler.drivers.static import Endpoint, named_endpoints
