@@ -13,7 +13,7 @@ import aiohttp
 
 from tests.support.daemon import ROOT, Load, agent, complete, daemon, left_behind
 from tests.support.ports import free_port
-from tests.support.servers import redis_client, redis_server
+from tests.support.servers import prometheus_server, redis_client, redis_server
 from tests.support.waiting import wait_until
 
 SUPPORT = "/v1/support"
@@ -310,3 +310,38 @@ async def test_two_workers_serve_and_reload(tmp_path: Path) -> None:
             )
             await load.served(200)
     assert load.failures == []
+
+
+async def test_a_prometheus_query_sizes_a_pool_and_its_loss_shrinks_nothing(tmp_path: Path) -> None:
+    queries = tmp_path / "prometheus"
+    queries.mkdir()
+    async with prometheus_server(queries) as (url, server):
+        signal_ = {"prometheus": {"query": "vector(12)", "per_replica": 4}}
+        config = {
+            **one_pool(
+                scale={
+                    "min": 1,
+                    "max": 5,
+                    "signals": [signal_],
+                    "tick": "100ms",
+                    "stabilization": "0s",
+                }
+            ),
+            "prometheus": url,
+        }
+        async with daemon(tmp_path, config) as running:
+            await running.until_ready("support", 3)
+            server.kill()
+            await running.until(lambda s: s["pools"][0]["lost_signals"], "the loss shows")
+            seen = (await running.version("support"))["decision"]["at"]
+
+            def ticked(status: dict[str, Any]) -> bool:
+                decision = status["pools"][0]["versions"][0]["decision"]
+                return bool(decision["at"] > seen + 0.5)
+
+            await running.until(ticked, "some ticks without the signal")
+            assert (await running.version("support"))["desired"] == 3
+            kinds = {event["kind"] for event in await running.events()}
+            metrics = await running.metrics()
+    assert "signal.lost" in kinds
+    assert 'headrace_signal_lost{pool="support"} 1.0' in metrics

@@ -64,7 +64,7 @@ async def lost(url: str, query: str) -> str:
 async def test_queries_of_a_real_prometheus(tmp_path: Path) -> None:
     async with (
         served(metrics) as target,
-        prometheus_server(tmp_path, {"agents": target}) as url,
+        prometheus_server(tmp_path, {"agents": target}) as (url, _),
     ):
 
         async def scraped() -> bool:

@@ -62,8 +62,8 @@ async def redis_server(
 @contextlib.asynccontextmanager
 async def prometheus_server(
     directory: Path, targets: dict[str, str] | None = None, interval: str = "200ms"
-) -> AsyncIterator[str]:
-    """A Prometheus that scrapes `targets` (job to host:port): its URL."""
+) -> AsyncIterator[tuple[str, Spawned]]:
+    """A Prometheus that scrapes `targets` (job to host:port): its URL and process."""
     scrapes = "".join(
         f"\n- job_name: {job}\n  static_configs: [{{targets: ['{target}']}}]"
         for job, target in (targets or {}).items()
@@ -81,7 +81,7 @@ async def prometheus_server(
             f"--storage.tsdb.path={directory / 'tsdb'}",
             f"--web.listen-address=127.0.0.1:{port}",
             cwd=directory,
-        ),
+        ) as server,
         aiohttp.ClientSession() as session,
     ):
         url = f"http://127.0.0.1:{port}"
@@ -94,4 +94,4 @@ async def prometheus_server(
                 return False
 
         await wait_until(ready, "prometheus is ready", timeout=20)
-        yield url
+        yield url, server
