@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
@@ -53,6 +54,11 @@ STATE_SAVED_EVERY = 5.0
 STATE_WAITED_FOR = 2.0
 """Seconds that scaling waits for the store at start, to go on from the state it left there."""
 
+STDOUT = 1
+
+RESTORE_RETRY = 1.0
+"""Seconds after which overrides that could not be read are asked for again."""
+
 _log = structlog.get_logger("control")
 
 
@@ -76,7 +82,7 @@ class Control:
         self._edits = edits
         self._clock = SystemClock()
         self._state_dir = state_dir(config, path)
-        self._sink = LogSink(sys.stdout.fileno())
+        self._sink = LogSink(STDOUT)
         self._embedded = (
             EmbeddedStore(self._state_dir / "store", self._clock)
             if config.store == "embedded"
@@ -122,6 +128,7 @@ class Control:
         self._notifier = Notifier.from_environment()
         self._stop = stop
         self._hurry = asyncio.Event()
+        self._hangup = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._replicas_stopped = False
 
@@ -133,7 +140,7 @@ class Control:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
-        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        loop.add_signal_handler(signal.SIGHUP, self._hangup.set)
         try:
             async with self._running():
                 await self._stop.wait()
@@ -172,13 +179,14 @@ class Control:
             app = create_app(
                 self.operator,
                 create_registry(self.operator),
-                token=admin.token.get_secret_value() if admin.token else None,
+                token=self.operator.admin_token,
                 loopback=is_loopback(host),
             )
             server = await serve(app, admin.listen)
             stack.push_async_callback(server.stop)
             stack.push_async_callback(self._end_tasks)
             self._spawn(self._watch(), "config watch")
+            self._spawn(self._reload_at_hangup(), "reload")
             self._spawn(self._scale(config), "scaler")
             self._spawn(self._notifier.watchdog(self._stop), "watchdog")
             _log.info(
@@ -199,13 +207,26 @@ class Control:
         """Take up the stored state if the store answers in time, then scale until the end."""
         if await self._store.wait_connected(STATE_WAITED_FOR):
             with contextlib.suppress(StoreUnavailableError):
-                self.operator.restore(kept.decode(await self._store.get("overrides")))
-                state = await self._store.get("scaler")
-                if state:
+                if state := await self._store.get("scaler"):
                     self._scaler.restore(state)
+                await self._restore_overrides()
         self._scaler.configure(self.operator.config, self._store_url, self.operator.weights())
         self._spawn(self._save_state(), "scaler state")
+        if not self.operator.restored:
+            self._spawn(self._restore_late(), "restore")
         await self._scaler.run(self._stop)
+
+    async def _restore_overrides(self) -> None:
+        await self.operator.restore(kept.decode(await self._store.get("overrides")))
+
+    async def _restore_late(self) -> None:
+        """Take up what was set by hand whenever the store answers at last."""
+        while not self.operator.restored:
+            await self._store.wait_connected(None)
+            try:
+                await self._restore_overrides()
+            except StoreUnavailableError:
+                await asyncio.sleep(RESTORE_RETRY)
 
     async def _save_state(self) -> None:
         while True:
@@ -221,13 +242,22 @@ class Control:
         async for _ in self._edits:
             await self._reload()
 
-    async def _reload(self) -> None:
-        self._notifier.reloading()
-        await self.operator.reload()
-        self._notifier.ready(self.operator.summary())
+    async def _reload_at_hangup(self) -> None:
+        """Signals that come during a reload are answered by one more."""
+        while True:
+            await self._hangup.wait()
+            self._hangup.clear()
+            await self._reload()
 
-    def _reload_soon(self) -> None:
-        self._spawn(self._reload(), "reload")
+    async def _reload(self) -> None:
+        if self._stop.is_set():
+            return
+        self._notifier.reloading()
+        try:
+            await self.operator.reload()
+        except Exception:
+            _log.exception("reload failed")
+        self._notifier.ready(self.operator.summary())
 
     def _worker_changed(self, worker: Worker) -> None:
         self.operator.worker_changed(worker)
@@ -265,7 +295,29 @@ class Control:
 
 def run(path: Path) -> int:
     """Run the daemon with the configuration file at `path`. Gives the exit status."""
+    _open_standard_streams()
+    _raise_descriptor_limit()
     return uvloop.run(_main(path.resolve()))
+
+
+def _open_standard_streams() -> None:
+    """Put the null device where a closed stream is: else a socket would take its number, and get
+    what is meant for the log.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdout = sys.stdout or os.fdopen(STDOUT, "w")
+    sys.stderr = sys.stderr or os.fdopen(STDOUT + 1, "w")
+
+
+def _raise_descriptor_limit() -> None:
+    """Each connection is a descriptor, and each replica three; the usual soft limit is 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _main(path: Path) -> int:

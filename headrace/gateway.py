@@ -7,7 +7,6 @@ workers: counters are read from the slab, the rest comes as messages.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
@@ -22,6 +21,7 @@ from fleet.telemetry import slab as words
 from fleet.telemetry.slab import CELLS, VERSION_BLOCKS, Slab, VersionTotals, cell_at
 from headrace import compile as compiled
 from headrace.listeners import Listeners
+from headrace.shared_slots import SharedSlots
 from headrace.supervisor import Supervisor, Worker
 
 _log = structlog.get_logger("gateway")
@@ -54,23 +54,24 @@ class WorkerGateway:
         self._members: dict[str, tuple[Replica, ...]] = {}
         self._blocks: dict[tuple[str, str], int] = {}
         self._free_cells: deque[int] = deque(range(CELLS))
-        self._endpoints: set[str] = set()
-        """Replicas the workers know of; those without an endpoint they do not."""
-        self._semaphores: dict[str, int] = {}
-        self._slots: dict[str, int] = {}
+        self._endpoints: dict[str, int] = {}
+        """Cells of the replicas the workers may know of; of those without an endpoint they do
+        not."""
+        self._shared_slots = SharedSlots()
         self._idle: dict[str, set[int]] = {}
         self._drained: dict[str, asyncio.Event] = {}
 
     # configuration
 
     def configure(self, config: Config, weights: Mapping[str, Mapping[str, int]]) -> None:
-        """Serve a new generation. Raises ListenError, and then nothing has changed."""
+        """Serve a new generation. Raises ListenError, or HeadraceError when it has too many
+        versions; then nothing has changed.
+        """
+        if sum(map(len, weights.values())) >= VERSION_BLOCKS:
+            raise HeadraceError(f"more than {VERSION_BLOCKS - 1} versions")
         self.listeners.open(config.listen)
         self._config = config
         self._weights = {pool: dict(of) for pool, of in weights.items()}
-        for pool, versions in self._weights.items():
-            for version in versions:
-                self._block(pool, version)
         self.generation += 1
         for worker in self.supervisor.workers:
             self._send_table(worker)
@@ -117,8 +118,9 @@ class WorkerGateway:
             self._forget(gone)
         for replica in replicas:
             if replica.port:
-                self._endpoints.add(replica.name)
-                self._share(replica)
+                self._endpoints[replica.name] = replica.cell
+                if len(self.supervisor.workers) > 1:
+                    self._shared_slots.keep(replica.name, replica.slots)
         if pool in self._weights:
             for worker in self.supervisor.workers:
                 self._send_members(worker, pool)
@@ -169,8 +171,7 @@ class WorkerGateway:
                 worker.generation = generation
                 self._on_worker(worker)
             case wire.Idle(replica=replica):
-                self._idle.setdefault(replica, set()).add(worker.index)
-                self._check_drained(replica)
+                self._is_idle(worker, replica)
             case wire.Demand(pool=pool, version=version):
                 self._on_demand(pool, version)
             case wire.Suspect(replica=replica, error=error):
@@ -182,15 +183,13 @@ class WorkerGateway:
         row = self.slab.row(worker.index)
         for members in self._members.values():
             for replica in members:
-                semaphore = self._semaphores.get(replica.name)
-                if semaphore is not None:
-                    at = cell_at(replica.cell)
-                    held = row[at + words.CELL_ACQUIRED] - row[at + words.CELL_RELEASED]
-                    if held > 0:
-                        os.eventfd_write(semaphore, held)
+                self._shared_slots.give_back(replica.name, _held(row, replica.cell))
         self.slab.release_claims(worker.index)
-        for replica_name in list(self._idle):
-            self._idle[replica_name].discard(worker.index)
+        worker.told.clear()
+        for idle in self._idle.values():
+            idle.discard(worker.index)
+        for name in self._drained:
+            self._check_drained(name)
         self._on_worker(worker)
 
     # sending
@@ -211,21 +210,19 @@ class WorkerGateway:
         weights = self._weights[pool]
         shared = len(self.supervisor.workers) > 1
         new = [
-            r.name for r in members if r.name in self._semaphores and r.name not in worker.shared
+            r.name
+            for r in members
+            if r.version in weights and r.name in self._shared_slots and r.name not in worker.shared
         ]
         while True:
             step, new = new[:MAX_FDS], new[MAX_FDS:]
             worker.shared.update(step)
             known = [r for r in members if r.name not in new]
+            versions = compiled.version_entries(pool, weights, known, self._block, shared=shared)
+            worker.told.update(r.name for version in versions for r in version.replicas)
             worker.send(
-                wire.Members(
-                    pool=pool,
-                    versions=compiled.version_entries(
-                        pool, weights, known, self._block, shared=shared
-                    ),
-                    new_shared=tuple(step),
-                ),
-                [self._semaphores[name] for name in step],
+                wire.Members(pool=pool, versions=versions, new_shared=tuple(step)),
+                [self._shared_slots.fd(name) for name in step],
             )
             if not new:
                 return
@@ -234,49 +231,50 @@ class WorkerGateway:
         key = (pool, version)
         block = self._blocks.get(key)
         if block is None:
-            block = len(self._blocks) + 1  # 0 counts what matched no pool
-            if block >= VERSION_BLOCKS:
-                raise HeadraceError(f"more than {VERSION_BLOCKS - 1} versions since the start")
-            self._blocks[key] = block
+            block = self._blocks[key] = self._free_block()
         return block
 
-    # slots shared by several workers
+    def _free_block(self) -> int:
+        """One never used, or that of the version gone longest; 0 counts what matched no pool."""
+        if len(self._blocks) + 1 < VERSION_BLOCKS:
+            return len(self._blocks) + 1
+        gone = next(key for key in self._blocks if key[1] not in self._weights.get(key[0], {}))
+        block = self._blocks.pop(gone)
+        self.slab.zero_block(block)
+        return block
 
-    def _share(self, replica: Replica) -> None:
-        """Keep the semaphore of a replica at its slots."""
-        if len(self.supervisor.workers) == 1:
-            return
-        semaphore = self._semaphores.get(replica.name)
-        if semaphore is None:
-            self._semaphores[replica.name] = os.eventfd(
-                replica.slots, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC
-            )
-            self._slots[replica.name] = replica.slots
-            return
-        growth = replica.slots - self._slots[replica.name]
-        if growth > 0:
-            os.eventfd_write(semaphore, growth)
-            self._slots[replica.name] = replica.slots
-        for _ in range(-growth):
-            try:
-                os.eventfd_read(semaphore)
-            except BlockingIOError:
-                # the rest is in use; taken away at a later change
-                return
-            self._slots[replica.name] -= 1
+    # draining
+
+    def _is_idle(self, worker: Worker, replica: str) -> None:
+        """Not yet when a version has vanished and come back: the worker has then forgotten the
+        leases of the former one, which are still in its row; it speaks again when they end.
+        """
+        cell = self._endpoints.get(replica)
+        if cell is not None and _held(self.slab.row(worker.index), cell) == 0:
+            self._idle.setdefault(replica, set()).add(worker.index)
+            self._check_drained(replica)
+
+    def _check_drained(self, replica: str) -> None:
+        """A worker that was never told of the replica holds nothing of it."""
+        event = self._drained.get(replica)
+        idle = self._idle.get(replica, set())
+        if event is not None and all(
+            worker.index in idle or replica not in worker.told for worker in self.supervisor.workers
+        ):
+            event.set()
 
     def _forget(self, replica: str) -> None:
-        semaphore = self._semaphores.pop(replica, None)
-        if semaphore is not None:
-            os.close(semaphore)
-        self._endpoints.discard(replica)
-        self._slots.pop(replica, None)
+        self._shared_slots.forget(replica)
+        self._endpoints.pop(replica, None)
         self._idle.pop(replica, None)
         self._drained.pop(replica, None)
         for worker in self.supervisor.workers:
             worker.shared.discard(replica)
+            worker.told.discard(replica)
 
-    def _check_drained(self, replica: str) -> None:
-        event = self._drained.get(replica)
-        if event is not None and len(self._idle.get(replica, ())) == len(self.supervisor.workers):
-            event.set()
+
+def _held(row: memoryview, cell: int) -> int:
+    """Leases one worker holds on the replica of `cell`."""
+    at = cell_at(cell)
+    held: int = row[at + words.CELL_ACQUIRED] - row[at + words.CELL_RELEASED]
+    return held

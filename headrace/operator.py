@@ -25,6 +25,7 @@ from fleet.store.client import Store
 from headrace import overrides as kept
 from headrace import status as snapshot
 from headrace.gateway import WorkerGateway
+from headrace.logging import configure_logging
 from headrace.logsink import LogSink
 from headrace.operations import PoolStatus, ReloadResult, Status
 from headrace.overrides import Overrides, SizeOverride, WeightOverride
@@ -65,6 +66,11 @@ class Operator:
         self._clock = clock
         self._recorder = recorder
         self._overrides = Overrides()
+        self.restored = False
+        """What was set by hand before the start has been read from the store."""
+        self._weights_touched: set[str] = set()
+        self._sizes_touched: set[str] = set()
+        """Pools set by hand since the start."""
         self._started = clock.wall()
         self._draining = False
         self._rejected: str | None = None
@@ -85,6 +91,11 @@ class Operator:
     def summary(self) -> str:
         """One line for the service manager."""
         return f"generation {self._gateway.generation}, {len(self.config.pools)} pools"
+
+    def admin_token(self) -> str | None:
+        """The bearer token of the admin API."""
+        token = self.config.admin.token
+        return token.get_secret_value() if token else None
 
     def weights(self) -> dict[str, dict[str, int]]:
         """The weights wanted, by pool: the file's, or what was set over them."""
@@ -132,7 +143,11 @@ class Operator:
     async def reload(self) -> ReloadResult:
         """See `Operations`."""
         async with self._reloading:
-            before = self._gateway.generation
+            before, overrides = self._gateway.generation, self._overrides
+            if self._draining:
+                return ReloadResult(
+                    applied=False, generation=before, errors=("the daemon is stopping",)
+                )
             try:
                 config = load(self._path)
                 self._apply(config)
@@ -149,6 +164,8 @@ class Operator:
             self._event(
                 "config.applied", f"generation {self._gateway.generation} replaces {before}"
             )
+            if self._overrides != overrides:
+                await self._save()
             await self._applied_everywhere()
             return ReloadResult(applied=True, generation=self._gateway.generation, notes=notes)
 
@@ -157,6 +174,10 @@ class Operator:
         weights = {pool: overrides.weights_of(config, pool) for pool in config.pools}
         self._gateway.configure(config, weights)
         self._all_ready.clear()
+        if config.log != self.config.log:
+            configure_logging(config.log.level, config.log.format)
+        for pool in self._overrides.sizes.keys() - overrides.sizes.keys():
+            self._scaler.set_override(pool, None)
         self.config = config
         self._overrides = overrides
         self._replicas.configure(config)
@@ -204,14 +225,15 @@ class Operator:
                 if version not in settings.versions:
                     known = ", ".join(settings.versions)
                     raise UnknownNameError(f"pool {pool} has no version {version} (has: {known})")
-                if not 0 <= weight <= 1_000_000:
-                    raise InvalidRequestError(f"weight of {version} must be 0..1000000")
+                if not 0 <= weight <= kept.MAX_WEIGHT:
+                    raise InvalidRequestError(f"weight of {version} must be 0..{kept.MAX_WEIGHT}")
             before = self._overrides.weights.get(pool)
             override = WeightOverride(
                 {**(before.weights if before else {}), **weights},
                 kept.file_weights(self.config, pool),
             )
         self._overrides = self._overrides.with_weights(pool, override)
+        self._weights_touched.add(pool)
         wanted = self._overrides.weights_of(self.config, pool)
         self._gateway.set_weights(pool, wanted)
         self._scaler.configure(self.config, self._store_url, self.weights())
@@ -228,8 +250,8 @@ class Operator:
         self._pool(pool)
         if snapshot.driver_kind(self.config.pools[pool]) == "static":
             raise InvalidRequestError(f"pool {pool} has static endpoints; edit them in the file")
-        if replicas is not None and not 0 <= replicas <= 10_000:
-            raise InvalidRequestError("replicas must be 0..10000")
+        if replicas is not None and not 0 <= replicas <= kept.MAX_REPLICAS:
+            raise InvalidRequestError(f"replicas must be 0..{kept.MAX_REPLICAS}")
         if seconds is not None and seconds <= 0:
             raise InvalidRequestError("the time must be above 0")
         override: SizeOverride | None = None
@@ -237,6 +259,7 @@ class Operator:
             until = None if seconds is None else self._clock.wall() + seconds
             override = SizeOverride(replicas, until)
         self._overrides = self._overrides.with_size(pool, override)
+        self._sizes_touched.add(pool)
         self._scaler.set_override(pool, replicas, override.until if override else None)
         what = "decided by the scaler again" if override is None else f"held at {replicas}"
         self._event("size.set", what, pool)
@@ -259,13 +282,23 @@ class Operator:
 
     # start and end
 
-    def restore(self, overrides: Overrides) -> None:
-        """Take up what was set by hand before a restart."""
-        self._overrides = overrides.fitting(self.config, self._clock.wall())
+    async def restore(self, stored: Overrides) -> None:
+        """Take up what was set by hand before a restart, but for what has been set since."""
+        self.restored = True
+        fitting = stored.fitting(self.config, self._clock.wall())
+        self._overrides = self._overrides.over(fitting, self._weights_touched, self._sizes_touched)
+        _log.info(
+            "overrides taken up",
+            weights=list(self._overrides.weights),
+            sizes=list(self._overrides.sizes),
+        )
         for pool in self._overrides.weights:
             self._gateway.set_weights(pool, self._overrides.weights_of(self.config, pool))
         for pool, size in self._overrides.sizes.items():
             self._scaler.set_override(pool, size.replicas, size.until)
+        self._scaler.configure(self.config, self._store_url, self.weights())
+        if self._weights_touched or self._sizes_touched:
+            await self._save()
 
     async def drain_all(self, hurry: asyncio.Event) -> None:
         """Stop accepting, and wait for what is under way, or for `hurry`."""
@@ -279,6 +312,10 @@ class Operator:
         await stopping
 
     async def _save(self) -> None:
+        """Not before what is there has been read, which this would replace."""
+        if not self.restored:
+            _log.warning("kept for the next start only once the store has answered")
+            return
         try:
             await self._store.set("overrides", kept.encode(self._overrides))
         except StoreUnavailableError as error:

@@ -6,13 +6,16 @@ is reset; a size override until it ends or is reset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder, Encoder
 
 from fleet.config.schema import Config
+
+MAX_WEIGHT = 1_000_000
+MAX_REPLICAS = 10_000
 
 
 class WeightOverride(Struct, frozen=True):
@@ -47,18 +50,30 @@ class Overrides(Struct, frozen=True):
         return Overrides(self.weights, _with(self.sizes, pool, override))
 
     def fitting(self, config: Config, now: float) -> Overrides:
-        """Those that still hold under `config` at Unix time `now`."""
+        """Those that still hold under `config` at Unix time `now`, and make sense."""
         return Overrides(
             {
                 pool: override
                 for pool, override in self.weights.items()
-                if pool in config.pools and override.file == file_weights(config, pool)
+                if pool in config.pools
+                and override.file == file_weights(config, pool)
+                and override.weights.keys() <= override.file.keys()
+                and all(0 <= weight <= MAX_WEIGHT for weight in override.weights.values())
             },
             {
                 pool: override
                 for pool, override in self.sizes.items()
-                if pool in config.pools and (override.until is None or override.until > now)
+                if pool in config.pools
+                and (override.until is None or override.until > now)
+                and 0 <= override.replicas <= MAX_REPLICAS
             },
+        )
+
+    def over(self, older: Overrides, weights: Collection[str], sizes: Collection[str]) -> Overrides:
+        """These, and of `older` those of other pools than `weights` and `sizes`."""
+        return Overrides(
+            {**{p: o for p, o in older.weights.items() if p not in weights}, **self.weights},
+            {**{p: o for p, o in older.sizes.items() if p not in sizes}, **self.sizes},
         )
 
     def weights_of(self, config: Config, pool: str) -> dict[str, int]:
@@ -84,7 +99,7 @@ def decode(data: bytes | None) -> Overrides:
         return Overrides()
     try:
         return _decoder.decode(data)
-    except DecodeError:
+    except (DecodeError, UnicodeDecodeError):  # the latter for keys that are not UTF-8
         return Overrides()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -56,6 +57,8 @@ class Worker:
         """Addresses it has the sockets of."""
         self.shared: set[str] = set()
         """Replicas it has the semaphores of."""
+        self.told: set[str] = set()
+        """Replicas it has been told of."""
 
     @property
     def pid(self) -> int | None:
@@ -78,7 +81,7 @@ class Supervisor:
         self._slab = slab
         self._audience = audience
         self._write_log = write_log
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -91,7 +94,7 @@ class Supervisor:
 
     async def stop(self, timeout: float) -> None:
         """Let every worker finish what it has within `timeout` seconds, then end it."""
-        self._stopping = True
+        self._stopping.set()
         running = [task for task in self._tasks if not task.done()]
         if not running:
             return
@@ -112,22 +115,31 @@ class Supervisor:
     async def _keep_alive(self, worker: Worker) -> None:
         loop = asyncio.get_running_loop()
         delay = FIRST_DELAY
-        while True:
+        while not self._stopping.is_set():
             started = loop.time()
-            code = await self._live(worker)
-            if self._stopping:
-                return
+            try:
+                process, ours = await self._spawn(worker.index)
+            except OSError as error:
+                _log.error("worker cannot be started", worker=worker.index, reason=str(error))
+            else:
+                code = await self._live(worker, process, ours)
+                if self._stopping.is_set():
+                    return
+                worker.restarts += 1
+                _log.error("worker died; starting another", worker=worker.index, code=code)
             if loop.time() - started > STEADY:
                 delay = FIRST_DELAY
-            worker.restarts += 1
-            _log.error("worker died; starting another", worker=worker.index, code=code)
-            await asyncio.sleep(delay)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._stopping.wait()
             delay = min(delay * 2, LONGEST_DELAY)
 
-    async def _live(self, worker: Worker) -> int:
+    async def _spawn(self, index: int) -> tuple[asyncio.subprocess.Process, socket.socket]:
+        """A worker process and our end of its channel. Raises OSError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
-            arguments = (worker.index, len(self.workers), theirs.fileno(), self._slab.fd)
+        with contextlib.ExitStack() as undo, theirs:
+            undo.callback(ours.close)
+            arguments = (index, len(self.workers), theirs.fileno(), self._slab.fd)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -137,20 +149,30 @@ class Supervisor:
                 pass_fds=(theirs.fileno(), self._slab.fd),
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
+            undo.pop_all()
+        return process, ours
+
+    async def _live(
+        self, worker: Worker, process: asyncio.subprocess.Process, ours: socket.socket
+    ) -> int:
         worker.process = process
         worker.generation = 0
         worker.listeners = set()
         worker.shared = set()
+        worker.told = set()
         worker.channel = channel.Channel(
             ours, lambda kind, data: self._frame(worker, kind, data), lambda: None
         )
         self._audience.welcome(worker)
+        if self._stopping.is_set():
+            process.kill()
         code = await process.wait()
         # what it said last may still be in the socket
         worker.channel.drain()
         worker.channel.close()
         worker.channel = None
         worker.process = None
+        worker.generation = 0
         self._audience.died(worker)
         return code
 

@@ -56,9 +56,10 @@ class Admission:
     def release(self, replica: Replica, held: float) -> None:
         """End a lease of `held` seconds and pass the slot on."""
         version = replica.version
-        replica.release()
+        # counted before another worker can take the slot: the sum never shows more than there are
         version.counters.add(words.RELEASED)
         version.counters.add(words.LEASE_MICROSECONDS, int(held * 1e6))
+        replica.release()
         version.lease_ewma += 0.1 * (held - version.lease_ewma)
         version.offer(replica)
         if version.waiting:

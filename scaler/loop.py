@@ -152,7 +152,7 @@ class ScalerLoop:
             self._restored = kept.load(
                 state, wall=self._clock.wall(), monotonic=self._clock.monotonic()
             )
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             _log.warning("the stored state cannot be read", reason=str(error))
 
     def _replace(self, name: str, scaled: ScaledPool, settings: _SignalSettings) -> None:

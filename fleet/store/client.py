@@ -132,8 +132,8 @@ class Store:
         self._reached.clear()
         await self._redis.aclose()
 
-    async def wait_connected(self, timeout: float) -> bool:
-        """Whether the store was reached within `timeout` seconds."""
+    async def wait_connected(self, timeout: float | None) -> bool:
+        """Whether the store was reached within `timeout` seconds; None: however long it takes."""
         try:
             async with asyncio.timeout(timeout):
                 await self._reached.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -26,11 +27,16 @@ PUBLIC_PATHS: Final = frozenset(route.path for route in ROUTES if route.public)
 
 
 def create_app(
-    operations: Operations, registry: CollectorRegistry, *, token: str | None, loopback: bool
+    operations: Operations,
+    registry: CollectorRegistry,
+    *,
+    token: Callable[[], str | None],
+    loopback: bool,
 ) -> web.Application:
     """Every route of `ROUTES`, guarded.
 
-    `loopback` tells whether the address it will listen on is a loopback one. ValueError when it
+    `token()` gives the bearer token in force, None when there is none. `loopback` tells whether
+    the address it will listen on is a loopback one. ValueError when it
     is not and there is no token.
     """
     app = web.Application(

@@ -13,7 +13,7 @@ then reachable by every web page that the host's user opens; so two tricks of a 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fleet.config.addresses import is_loopback
 from headrace.admin.errors import ApiError
@@ -22,12 +22,17 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 class Guard:
-    """The rules in force. ValueError without a token when the address is not a loopback one."""
+    """The rules in force. `token()` is asked at each request, so a reload may change it.
 
-    def __init__(self, token: str | None, *, loopback: bool) -> None:
-        if not token and not loopback:
+    ValueError without a token when the address is not a loopback one. Is the token taken away
+    later, such an API refuses everything until the next start.
+    """
+
+    def __init__(self, token: Callable[[], str | None], *, loopback: bool) -> None:
+        if not token() and not loopback:
             raise ValueError("an admin API beyond loopback needs a token")
-        self._token = token.encode() if token else None
+        self._token = token
+        self._loopback = loopback
 
     def check(
         self, method: str, headers: Mapping[str, str], *, public: bool, has_body: bool
@@ -38,20 +43,13 @@ class Guard:
         """
         if public:
             return
-        if self._token is not None:
-            self._check_token(headers.get("Authorization", ""))
+        token = self._token()
+        if token or not self._loopback:
+            _check_token(token or "", headers.get("Authorization", ""))
         else:
             _check_site(headers.get("Host"), headers.get("Origin"))
         if has_body and method not in SAFE_METHODS:
             _check_content_type(headers.get("Content-Type", ""))
-
-    def _check_token(self, authorization: str) -> None:
-        scheme, _, credentials = authorization.partition(" ")
-        sent = credentials.strip().encode("utf-8", "surrogateescape")
-        expected = self._token or b""
-        if not hmac.compare_digest(sent, expected) or scheme.lower() != "bearer":
-            message = "a bearer token is needed" if not authorization else "the token is wrong"
-            raise ApiError(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
 
 
 def is_loopback_host(host: str) -> bool:
@@ -74,3 +72,12 @@ def _check_site(host: str | None, origin: str | None) -> None:
 def _check_content_type(value: str) -> None:
     if value.partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, "unsupported_media_type", "a body must be application/json")
+
+
+def _check_token(token: str, authorization: str) -> None:
+    scheme, _, credentials = authorization.partition(" ")
+    sent = credentials.strip().encode("utf-8", "surrogateescape")
+    equal = hmac.compare_digest(sent, token.encode())
+    if not token or not equal or scheme.lower() != "bearer":
+        message = "a bearer token is needed" if not authorization else "the token is wrong"
+        raise ApiError(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})

@@ -94,7 +94,7 @@ class Daemon:
 
         def met(status: dict[str, Any]) -> bool:
             versions = next(p for p in status["pools"] if p["pool"] == pool)["versions"]
-            return sum(v["ready"] for v in versions) == count
+            return bool(sum(v["ready"] for v in versions) == count)
 
         await self.until(met, f"{count} ready in {pool}", timeout)
 

@@ -22,7 +22,7 @@ def operations() -> FakeOperations:
 
 @pytest.fixture
 async def api(operations: FakeOperations) -> AsyncIterator[Api]:
-    app = create_app(operations, create_registry(operations), token=None, loopback=True)
+    app = create_app(operations, create_registry(operations), token=lambda: None, loopback=True)
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -34,7 +34,9 @@ def daemon(operations: FakeOperations, token: str | None = None) -> Iterator[str
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        app = create_app(operations, create_registry(operations), token=token, loopback=True)
+        app = create_app(
+            operations, create_registry(operations), token=lambda: token, loopback=True
+        )
         server = asyncio.run_coroutine_threadsafe(serve(app, "127.0.0.1:0"), loop).result(10)
         try:
             yield f"http://{server.address}"

@@ -229,7 +229,9 @@ async def test_a_rejected_reload_is_a_conflict_with_every_problem(
 
 async def test_an_address_in_use_is_one_sentence(operations: FakeOperations) -> None:
     def app() -> web.Application:
-        return create_app(operations, create_registry(operations), token=None, loopback=True)
+        return create_app(
+            operations, create_registry(operations), token=lambda: None, loopback=True
+        )
 
     server = await serve(app(), "127.0.0.1:0")
     try:

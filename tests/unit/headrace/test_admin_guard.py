@@ -118,7 +118,7 @@ RULES: dict[str, tuple[str | None, str, dict[str, str], bool, int | None]] = {
 def test_rule(
     token: str | None, method: str, headers: dict[str, str], has_body: bool, status: int | None
 ) -> None:
-    guard = Guard(token, loopback=True)
+    guard = Guard(lambda: token, loopback=True)
     seen = None
     try:
         guard.check(method, CIMultiDict(headers), public=False, has_body=has_body)
@@ -130,15 +130,15 @@ def test_rule(
 @pytest.mark.parametrize("token", [None, "s3cret"], ids=["without a token", "with a token"])
 def test_probes_are_open_to_all(token: str | None) -> None:
     headers = CIMultiDict({"Host": "evil.example", "Origin": "http://evil.example"})
-    Guard(token, loopback=True).check("GET", headers, public=True, has_body=False)
+    Guard(lambda: token, loopback=True).check("GET", headers, public=True, has_body=False)
     with pytest.raises(ApiError):
-        Guard(token, loopback=True).check("GET", headers, public=False, has_body=False)
+        Guard(lambda: token, loopback=True).check("GET", headers, public=False, has_body=False)
 
 
 @pytest.mark.parametrize("token", [None, ""], ids=["none", "an empty one"])
 def test_beyond_loopback_a_token_is_needed(token: str | None) -> None:
     with pytest.raises(ValueError, match="needs a token"):
-        Guard(token, loopback=False)
+        Guard(lambda: token, loopback=False)
 
 
 HOSTS = {
@@ -167,7 +167,9 @@ def test_loopback_host(host: str, loopback: bool) -> None:
 async def test_every_route_but_the_probes_asks_for_the_token(
     route: Route, operations: FakeOperations
 ) -> None:
-    app = create_app(operations, create_registry(operations), token="s3cret", loopback=False)
+    app = create_app(
+        operations, create_registry(operations), token=lambda: "s3cret", loopback=False
+    )
     async with TestClient(TestServer(app)) as client:
         path = route.path.format(pool="support", replica="support-v1-1")
         reply = await client.request(route.method, path)
@@ -185,7 +187,7 @@ async def test_every_route_but_the_probes_asks_for_the_token(
 async def test_unknown_paths_are_not_told_apart_without_the_token(
     operations: FakeOperations,
 ) -> None:
-    app = create_app(operations, create_registry(operations), token="s3cret", loopback=True)
+    app = create_app(operations, create_registry(operations), token=lambda: "s3cret", loopback=True)
     async with TestClient(TestServer(app)) as client:
         assert (await client.get("/v2")).status == 401
         assert (await client.get("/v2", headers=RIGHT)).status == 404
@@ -200,3 +202,22 @@ async def test_a_rebound_page_gets_nothing(api: Api, operations: FakeOperations)
     reply = await api.put("/v1/pools/support/scale", data='{"replicas": 0}')
     assert reply.status == 415
     assert operations.calls == []
+
+
+def test_a_token_changed_by_a_reload_counts_at_once() -> None:
+    tokens = ["old"]
+    guard = Guard(lambda: tokens[0] or None, loopback=False)
+    guard.check("GET", {"Authorization": "Bearer old"}, public=False, has_body=False)
+    tokens[0] = "new"
+    with pytest.raises(ApiError, match="token is wrong"):
+        guard.check("GET", {"Authorization": "Bearer old"}, public=False, has_body=False)
+    guard.check("GET", {"Authorization": "Bearer new"}, public=False, has_body=False)
+
+
+def test_beyond_loopback_nothing_is_open_when_the_token_is_taken_away() -> None:
+    tokens = ["old"]
+    guard = Guard(lambda: tokens[0] or None, loopback=False)
+    tokens[0] = ""
+    for header in ("", "Bearer ", "Bearer old"):
+        with pytest.raises(ApiError):
+            guard.check("GET", {"Authorization": header}, public=False, has_body=False)
