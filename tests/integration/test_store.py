@@ -260,7 +260,9 @@ async def test_membership_is_replaced_as_a_whole_and_comes_back_after_a_loss(
             store.publish_membership("support", [replica("a"), replica("b")])
             store.publish_membership("support", [replica("b", ReplicaState.DRAINING)])
             store.publish_membership("chat", [replica("c")])
+            # of two pools either may be written first
             await wait_until(lambda: redis.exists(MEMBERS + "chat"), "membership arrives")
+            await wait_until(lambda: redis.exists(MEMBERS + "support"), "membership arrives")
             stored = await redis.hgetall(MEMBERS + "support")
             assert {
                 name: msgspec.json.decode(text, type=Replica) for name, text in stored.items()
