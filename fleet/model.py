@@ -36,7 +36,8 @@ class Replica(Struct, frozen=True, kw_only=True):
     pool: str
     version: str
     host: str
-    """Empty for a worker of a pool without a route that has no endpoint."""
+    """A host name or an IP address; or `unix://` and a path, with port 0. Empty for a worker of a
+    pool without a route that has no endpoint."""
     port: int
     slots: int
     """Requests it takes at once."""
@@ -47,6 +48,8 @@ class Replica(Struct, frozen=True, kw_only=True):
     since: float = 0.0
     """Unix time of the last change of state."""
     restarts: int = 0
+    tls: bool = False
+    """Speaks TLS, as its version's settings say."""
     note: str = ""
     """Why it is in this state, in a few words."""
 

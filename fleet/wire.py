@@ -9,12 +9,15 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.json import Decoder, Encoder
 
+from fleet.tls import ClientTls, ServerTls
+
 
 class ReplicaEntry(Struct, frozen=True, kw_only=True):
     """A replica as the data plane needs it."""
 
     name: str
     host: str
+    """`unix://` and a path for a Unix socket."""
     port: int
     slots: int
     cell: int
@@ -24,6 +27,8 @@ class ReplicaEntry(Struct, frozen=True, kw_only=True):
     """True: the worker answers `Idle` once it holds no lease on it."""
     shared: bool = False
     """True: its slots are counted in a shared semaphore; see `Members`."""
+    tls: bool = False
+    """True: speaks TLS; see `Table.upstream_tls`."""
 
 
 class VersionEntry(Struct, frozen=True, kw_only=True):
@@ -81,11 +86,28 @@ class LimitsEntry(Struct, frozen=True, kw_only=True):
     connections: int
 
 
+class ListenerEntry(Struct, frozen=True, kw_only=True):
+    """How clients of one address are served."""
+
+    address: str
+    tls: ServerTls | None = None
+    proxy_protocol: bool = False
+    """True: every connection begins with a PROXY header."""
+
+
+class UpstreamTlsEntry(Struct, frozen=True, kw_only=True):
+    """TLS to the replicas of one version."""
+
+    pool: str
+    version: str
+    tls: ClientTls
+
+
 class Table(Struct, frozen=True, kw_only=True, tag="table"):
     """A whole generation. Replaces the one before; pools that stay keep their queue."""
 
     generation: int
-    listeners: tuple[str, ...]
+    listeners: tuple[ListenerEntry, ...]
     """Addresses served. The frame carries a socket for each named in `new_listeners`."""
     new_listeners: tuple[str, ...]
     routes: tuple[RouteEntry, ...]
@@ -94,6 +116,10 @@ class Table(Struct, frozen=True, kw_only=True, tag="table"):
     limits: LimitsEntry
     log_enabled: bool
     log_sample: float
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks, or `unix`; see `router.peer`."""
+    upstream_tls: tuple[UpstreamTlsEntry, ...] = ()
+    """Of the versions that have TLS endpoints."""
 
 
 class Members(Struct, frozen=True, kw_only=True, tag="members"):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from fleet.config.schema import Config, Limits, Pool, Timeouts
+from fleet.config.merge import effective_static
+from fleet.config.schema import Config, Limits, Listener, Pool, Timeouts
 from fleet.model import Replica, ReplicaState
 from fleet.wire import (
     LimitsEntry,
+    ListenerEntry,
     PoolEntry,
     ReplicaEntry,
     RouteEntry,
     Table,
     TimeoutsEntry,
+    UpstreamTlsEntry,
     VersionEntry,
 )
 
@@ -28,13 +31,12 @@ def table(
     generation: int,
     weights: Weights,
     block: BlockOf,
-    listeners: Sequence[str],
     new_listeners: Sequence[str],
 ) -> Table:
     """The routing table of one generation."""
     return Table(
         generation=generation,
-        listeners=tuple(listeners),
+        listeners=tuple(_listener(listener) for listener in config.listen),
         new_listeners=tuple(new_listeners),
         routes=tuple(
             RouteEntry(
@@ -51,6 +53,8 @@ def table(
         limits=_limits(config.limits),
         log_enabled=config.log.access.enabled,
         log_sample=config.log.access.sample,
+        trusted_proxies=config.trusted_proxies,
+        upstream_tls=tuple(_upstream_tls(config)),
     )
 
 
@@ -71,7 +75,7 @@ def version_entries(
             replicas=tuple(
                 _replica(r, shared=shared)
                 for r in replicas
-                if r.version == version and r.port and r.cell >= 0
+                if r.version == version and r.host and r.cell >= 0
             ),
         )
         for version, weight in weights.items()
@@ -88,6 +92,23 @@ def _replica(replica: Replica, *, shared: bool) -> ReplicaEntry:
         serving=replica.state is ReplicaState.READY,
         draining=replica.state in (ReplicaState.DRAINING, ReplicaState.STOPPED),
         shared=shared,
+        tls=replica.tls,
+    )
+
+
+def _upstream_tls(config: Config) -> Iterator[UpstreamTlsEntry]:
+    for name, pool in config.pools.items():
+        for version in pool.versions:
+            static = effective_static(pool, version)
+            if static is not None and any(e.startswith("https://") for e in static.endpoints):
+                yield UpstreamTlsEntry(pool=name, version=version, tls=static.tls.settings)
+
+
+def _listener(listener: Listener) -> ListenerEntry:
+    return ListenerEntry(
+        address=listener.address,
+        tls=listener.tls.settings if listener.tls is not None else None,
+        proxy_protocol=listener.proxy_protocol == "accept",
     )
 
 

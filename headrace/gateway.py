@@ -117,7 +117,7 @@ class WorkerGateway:
         for gone, _ in before - now:
             self._forget(gone)
         for replica in replicas:
-            if replica.port:
+            if replica.host:
                 self._endpoints[replica.name] = replica.cell
                 if len(self.supervisor.workers) > 1:
                     self._shared_slots.keep(replica.name, replica.slots)
@@ -195,13 +195,10 @@ class WorkerGateway:
     # sending
 
     def _send_table(self, worker: Worker) -> None:
-        addresses = self.listeners.addresses
-        wanted = tuple(a for a in addresses if a in self._config.listen)
-        new = [a for a in wanted if a not in worker.listeners]
-        message = compiled.table(
-            self._config, self.generation, self._weights, self._block, wanted, new
-        )
-        worker.send(message, [self.listeners.socket(a).fileno() for a in new])
+        wanted = [listener.address for listener in self._config.listen]
+        new = [address for address in wanted if address not in worker.listeners]
+        message = compiled.table(self._config, self.generation, self._weights, self._block, new)
+        worker.send(message, [self.listeners.socket(address).fileno() for address in new])
         worker.listeners = set(wanted)
 
     def _send_members(self, worker: Worker, pool: str) -> None:

@@ -4,10 +4,16 @@ reload nor the death of a worker ever refuses a connection.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import socket
+import stat
 from collections.abc import Sequence
+from pathlib import Path
 
-from fleet.config.addresses import split_address
+from fleet.config.addresses import UNIX, join_address, split_address, unix_path
+from fleet.config.schema import Listener
 from fleet.errors import HeadraceError
 
 BACKLOG = 4096
@@ -22,6 +28,8 @@ class Listeners:
 
     def __init__(self) -> None:
         self._sockets: dict[str, socket.socket] = {}
+        self._files: dict[str, tuple[int, int]] = {}
+        """Device and inode of each Unix socket made here."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -36,24 +44,56 @@ class Listeners:
         """The open socket of a configured address."""
         return self._sockets[address]
 
-    def open(self, addresses: Sequence[str]) -> list[str]:
+    def open(self, listeners: Sequence[Listener]) -> list[str]:
         """Open what is not open yet; gives those addresses. All or none: raises ListenError."""
-        new: dict[str, socket.socket] = {}
+        new: list[str] = []
         try:
-            for address in addresses:
-                if address not in self._sockets:
-                    new[address] = _bind(address)
+            for listener in listeners:
+                address = listener.address
+                if address in self._sockets:
+                    self._set_mode(listener)
+                    continue
+                path = unix_path(address)
+                self._sockets[address] = (
+                    _bind(address) if path is None else _bind_unix(Path(path), _mode(listener))
+                )
+                new.append(address)
+                if path is not None:
+                    self._files[address] = _identity(Path(path))
         except OSError as error:
-            for sock in new.values():
-                sock.close()
+            for opened in new:
+                self._close(opened)
             raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from error
-        self._sockets.update(new)
-        return list(new)
+        return new
 
-    def close_others(self, addresses: Sequence[str]) -> None:
-        """Close what is not in `addresses`."""
-        for address in self._sockets.keys() - set(addresses):
-            self._sockets.pop(address).close()
+    def close_others(self, listeners: Sequence[Listener]) -> None:
+        """Close what is not in `listeners`."""
+        for address in self._sockets.keys() - {listener.address for listener in listeners}:
+            self._close(address)
+
+    def _close(self, address: str) -> None:
+        self._sockets.pop(address).close()
+        path = unix_path(address)
+        if path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                if self._files.pop(address) == _identity(Path(path)):
+                    Path(path).unlink()
+
+    def _set_mode(self, listener: Listener) -> None:
+        path = unix_path(listener.address)
+        if path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                if self._files[listener.address] == _identity(Path(path)):
+                    Path(path).chmod(_mode(listener))
+
+
+def _mode(listener: Listener) -> int:
+    return int(listener.mode, 8)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.lstat()
+    return status.st_dev, status.st_ino
 
 
 def _bind(address: str) -> socket.socket:
@@ -73,6 +113,45 @@ def _bind(address: str) -> socket.socket:
     return sock
 
 
+def _bind_unix(path: Path, mode: int) -> socket.socket:
+    """Bind in place of a socket that nobody listens on any more.
+
+    Nobody can connect before `listen`, so the permissions are in force from the first connection.
+    """
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(os.fspath(path))
+        path.chmod(mode)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove what a dead process left. OSError when something else, or someone, is there."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EEXIST, "there is a file that is not a socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:
+            pass  # its backlog is full, so it lives
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
 def _name(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if sock.family == socket.AF_UNIX:
+        return f"{UNIX}{sock.getsockname()}"
+    return join_address(*sock.getsockname()[:2])

@@ -22,11 +22,13 @@ from fleet.wire import (
 )
 from router.accesslog import AccessLog
 from router.admission import Admission
+from router.dialling import Dialler, failure
 from router.errors import Refusal
 from router.http.downstream import Downstream
 from router.http.exchange import Exchange, Phase
 from router.http.head import RequestHead
 from router.http.upstream import Upstream
+from router.peer import TrustedProxies
 from router.pool import Counters, Replica, Version
 from router.table import Directory, TakeToken
 from router.timers import TimerWheel
@@ -57,6 +59,8 @@ class Plane:
         self.admission = Admission(self._queue_formed, self._idle, self._await_token)
         self.directory = Directory(row, self.admission)
         self.unrouted = Counters(row, UNROUTED_BLOCK)
+        self.dialler = Dialler()
+        self.trusted = TrustedProxies()
         self.timeouts: TimeoutsEntry
         self.limits: LimitsEntry
         self.draining = False
@@ -84,7 +88,11 @@ class Plane:
         self.limits = table.limits
         self.log.enabled = table.log_enabled
         self.log.sample = table.log_sample
+        self.trusted = TrustedProxies(table.trusted_proxies)
         self.directory.apply(table)
+        for pool, version in self.dialler.configure(table.upstream_tls):
+            for replica in self.directory.pools[pool].versions[version].replicas.values():
+                replica.close_idle()
 
     def members(self, message: Members, take_token: TakeToken) -> None:
         """Serve with a new membership."""
@@ -133,15 +141,11 @@ class Plane:
     async def _dial(self, replica: Replica, exchange: Exchange) -> None:
         try:
             async with asyncio.timeout(self.timeouts.connect):
-                _, upstream = await self._loop.create_connection(
-                    lambda: Upstream(self, replica), replica.host, replica.port
-                )
+                upstream = await self.dialler.dial(replica, lambda: Upstream(self, replica))
         except TimeoutError:
-            failure = f"no answer within {self.timeouts.connect:g}s"
-        except OSError as error:
-            failure = os.strerror(error.errno) if error.errno else str(error)
-        except ValueError as error:
-            failure = str(error)  # a host name that cannot be one
+            failed = f"no answer within {self.timeouts.connect:g}s"
+        except (OSError, ValueError) as error:
+            failed = failure(error)
         else:
             if exchange.phase is Phase.CONNECTING:
                 exchange.connected(upstream)
@@ -149,7 +153,7 @@ class Plane:
                 upstream.close()
             return
         if exchange.phase is Phase.CONNECTING:
-            exchange.connect_failed(failure)
+            exchange.connect_failed(failed)
 
     def suspect(self, replica: Replica, error: str, *, suspend: bool) -> None:
         """A connection to `replica` failed: tell control, and `suspend` it for a while."""

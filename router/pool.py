@@ -75,6 +75,7 @@ class Replica:
         "serving",
         "slots",
         "suspended_until",
+        "tls",
         "token_fd",
         "version",
         "waiting_token",
@@ -87,6 +88,7 @@ class Replica:
         self.port = 0
         self.authority = b""
         self.slots = entry.slots
+        self.tls = entry.tls
         self.serving = entry.serving
         self.draining = entry.draining
         self.suspended_until = 0.0
@@ -118,13 +120,15 @@ class Replica:
         return self.serving and not self.suspended
 
     def move(self, host: str, port: int) -> None:
-        """Dial there from now on: a replica started again has another port."""
+        """Dial there from now on: a replica started again has another port. Port 0: a Unix socket,
+        and a request without a Host goes to `localhost`.
+        """
         if (host, port) == (self.host, self.port):
             return
         self.close_idle()
         self.host, self.port = host, port
         name = f"[{host}]" if ":" in host else host
-        self.authority = f"{name}:{port}".encode()
+        self.authority = f"{name}:{port}".encode() if port else b"localhost"
 
     def close_idle(self) -> None:
         """Close the kept connections."""

@@ -18,10 +18,9 @@ import uvloop
 from fleet import channel, wire
 from fleet.telemetry.slab import Slab
 from router.accesslog import AccessLog
-from router.http.downstream import Downstream
+from router.doors import Doors
 from router.plane import Plane
 
-BACKLOG = 4096
 IDLE_GRACE = 0.5
 """Seconds that idle client connections stay open at shutdown: a request already on its way is
 served, with `Connection: close`, instead of meeting a closed door."""
@@ -43,8 +42,8 @@ class Worker:
             row,
         )
         self.plane = Plane(row, self._tell, log)
-        self._servers: dict[str, asyncio.Server] = {}
-        self._sockets: dict[str, socket.socket] = {}
+        self._doors = Doors(self.plane)
+        self._opening = asyncio.Lock()
         self._ended = asyncio.Event()
         self._stop_at: float | None = None
         self._idle_until = 0.0
@@ -85,19 +84,14 @@ class Worker:
             self._shutdown(message.timeout)
 
     def _listen(self, table: wire.Table, sockets: dict[str, socket.socket]) -> None:
-        for address in self._servers.keys() - set(table.listeners):
-            self._servers.pop(address).close()
-        task = asyncio.get_running_loop().create_task(self._open(table.generation, sockets))
+        task = asyncio.get_running_loop().create_task(self._open(table, sockets))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _open(self, generation: int, sockets: dict[str, socket.socket]) -> None:
-        loop = asyncio.get_running_loop()
-        for address, sock in sockets.items():
-            self._servers[address] = await loop.create_server(
-                lambda: Downstream(self.plane), sock=sock, backlog=BACKLOG
-            )
-        self._tell(wire.Applied(generation=generation))
+    async def _open(self, table: wire.Table, sockets: dict[str, socket.socket]) -> None:
+        async with self._opening:  # generations come in order, and so do their listeners
+            await self._doors.open(table.listeners, sockets)
+        self._tell(wire.Applied(generation=table.generation))
 
     def _shutdown(self, timeout: float) -> None:
         if self._stop_at is not None:
@@ -106,8 +100,7 @@ class Worker:
         self._stop_at = now + timeout
         self._idle_until = now + min(IDLE_GRACE, timeout)
         self.plane.draining = True
-        for server in self._servers.values():
-            server.close()
+        self._doors.close()
 
     def _draining(self, stop_at: float) -> None:
         now = monotonic()

@@ -64,8 +64,8 @@ class Lives:
     ) -> None:
         """Begin to check an endpoint that exists already."""
         member = self._new(name, pool, version, settings)
-        member.host, member.port = endpoint.host, endpoint.port
-        self._roster.event(member, "started", f"checking {endpoint.host}:{endpoint.port}")
+        member.host, member.port, member.tls = endpoint.host, endpoint.port, endpoint.tls
+        self._roster.event(member, "started", f"checking {endpoint}")
         self._watch(member)
 
     def adopt(self, record: Record, settings: VersionSettings) -> None:
@@ -184,7 +184,9 @@ class Lives:
         member.health = health.HealthView()
 
         async def check() -> str | None:
-            return await self._prober.check(member.host, member.port, member.settings.health)
+            settings = member.settings
+            tls = settings.tls if member.tls else None
+            return await self._prober.check(member.host, member.port, settings.health, tls)
 
         member.watch = Watch(check, partial(self._checked, member))
         offset = health.first_offset(

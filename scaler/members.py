@@ -57,6 +57,7 @@ class Member:
 
         self.host = ""
         self.port = 0
+        self.tls = False
         self.restarts = 0
         self.running: RunningProcess | None = None
         self.started = born
@@ -99,6 +100,7 @@ class Member:
             pid=self.running.record.pid if self.running else None,
             since=self.since_wall,
             restarts=self.restarts,
+            tls=self.tls,
             note=self.note,
         )
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from yarl import URL
 
+from fleet.config.addresses import unix_path
 from fleet.config.schema import Health
+from fleet.tls import ClientTls, client_context
 
+MAX_CONTEXTS: Final = 64
+"""TLS settings remembered; a reload may bring new ones, and the old are not asked for again."""
 MIN_GAP: Final = 0.05
 """Seconds between two checks of one replica, however often it is suspected."""
 
@@ -25,48 +30,96 @@ class Prober:
 
     def __init__(self) -> None:
         """Open the client; needs a running event loop."""
-        self._session = aiohttp.ClientSession(
-            auto_decompress=False,
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "headrace-health"},
-            trust_env=False,
-        )
+        self._session = _session(aiohttp.TCPConnector(limit=0, force_close=True))
+        self._contexts: dict[ClientTls, ssl.SSLContext] = {}
 
     async def close(self) -> None:
         """Close the client."""
         await self._session.close()
 
-    async def check(self, host: str, port: int, health: Health) -> str | None:
+    async def check(
+        self, host: str, port: int, health: Health, tls: ClientTls | None = None
+    ) -> str | None:
         """Check once: None when healthy, else why not. Never raises for what a replica does.
 
-        Without a host there is nothing to ask: the process runs, or its end would be known.
+        With `tls`, over it, as requests are sent. Without a host there is nothing to ask: the
+        process runs, or its end would be known.
         """
         if not host:
             return None
         try:
             async with asyncio.timeout(health.timeout):
                 if health.path is not None:
-                    return await self._get(host, port, health.path)
-                await _connect(host, port)
+                    return await self._get(host, port, health.path, tls)
+                await self._connect(host, port, tls)
                 return None
         except TimeoutError:
             return f"no answer within {health.timeout:g}s"
+        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
+            return f"its certificate is not accepted: {_verify_message(error)}"
         except (aiohttp.ClientConnectorError, ConnectionRefusedError) as error:
             return f"cannot connect: {error.strerror or error}"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return f"check failed: {error or type(error).__name__}"
 
-    async def _get(self, host: str, port: int, path: str) -> str | None:
+    async def _get(self, host: str, port: int, path: str, tls: ClientTls | None) -> str | None:
+        if (socket := unix_path(host)) is not None:
+            connector = aiohttp.UnixConnector(socket, force_close=True)
+            async with _session(connector) as session:
+                return await _answer(session, URL(f"http://localhost{path}", encoded=True), path)
         authority = f"[{host}]" if ":" in host else host
-        url = URL(f"http://{authority}:{port}{path}", encoded=True)
-        async with self._session.get(url, allow_redirects=False) as reply:
-            return None if 200 <= reply.status < 400 else f"GET {path} answered {reply.status}"
+        scheme = "http" if tls is None else "https"
+        url = URL(f"{scheme}://{authority}:{port}{path}", encoded=True)
+        if tls is None:
+            return await _answer(self._session, url, path)
+        return await _answer(
+            self._session, url, path, ssl=self._context(tls), server_hostname=tls.server_name
+        )
+
+    async def _connect(self, host: str, port: int, tls: ClientTls | None) -> None:
+        if (socket := unix_path(host)) is not None:
+            _, writer = await asyncio.open_unix_connection(socket)
+        elif tls is None:
+            _, writer = await asyncio.open_connection(host, port)
+        else:
+            name = tls.server_name or host
+            _, writer = await asyncio.open_connection(
+                host, port, ssl=self._context(tls), server_hostname=name
+            )
+        writer.transport.abort()
+
+    def _context(self, tls: ClientTls) -> ssl.SSLContext:
+        """Made once for as long as the settings stay."""
+        known = self._contexts.get(tls)
+        if known is None:
+            if len(self._contexts) >= MAX_CONTEXTS:
+                self._contexts.clear()
+            known = self._contexts[tls] = client_context(tls)
+        return known
 
 
-async def _connect(host: str, port: int) -> None:
-    _, writer = await asyncio.open_connection(host, port)
-    writer.transport.abort()
+def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        auto_decompress=False,
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "headrace-health"},
+        trust_env=False,
+    )
+
+
+async def _answer(
+    session: aiohttp.ClientSession, url: URL, path: str, **options: Any
+) -> str | None:
+    async with session.get(url, allow_redirects=False, **options) as reply:
+        return None if 200 <= reply.status < 400 else f"GET {path} answered {reply.status}"
+
+
+def _verify_message(error: aiohttp.ClientConnectorCertificateError | ssl.SSLError) -> object:
+    cause: object = error
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        cause = error.certificate_error
+    return getattr(cause, "verify_message", cause)
 
 
 class Watch:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from fleet.config.merge import effective_concurrency, effective_process, effective_static
 from fleet.config.schema import Config, Health, Pool
+from fleet.tls import ClientTls
 from scaler.drivers.spec import LaunchSpec, launch_spec
 from scaler.drivers.static import Endpoint, named_endpoints
 
@@ -33,6 +34,8 @@ class VersionSettings(Struct, frozen=True, kw_only=True):
     health: Health
     drain_timeout: float
     """Seconds."""
+    tls: ClientTls | None = None
+    """To those endpoints that speak it."""
 
 
 def resolve(
@@ -78,6 +81,7 @@ def _version(
     return VersionSettings(
         process=settings,
         endpoints=named_endpoints(name, version, static) if static is not None else {},
+        tls=static.tls.settings if static is not None else None,
         slots=effective_concurrency(pool, version),
         health=pool.health,
         drain_timeout=pool.drain_timeout,

@@ -14,11 +14,20 @@ from fleet.config.expected import ExpectedError
 
 ALL_INTERFACES: Final = "0.0.0.0"
 """What an address without a host stands for: every IPv4 interface."""
+UNIX: Final = "unix://"
+"""Before the absolute path of a Unix socket."""
+UNIX_PEERS: Final = "unix"
+"""Among networks: every peer on a Unix socket."""
+MAX_UNIX_PATH: Final = 107
+"""Bytes of a socket's path (unix(7): `sun_path` has 108, the last is NUL)."""
 EMBEDDED: Final = "embedded"
 """The store URL of the private server."""
 
 _AN_ADDRESS: Final = "an address such as 127.0.0.1:8080, [::1]:8080 or :8080"
+_A_LISTENER: Final = f"{_AN_ADDRESS}, or unix:///path"
 _AN_ENDPOINT: Final = "an endpoint such as http://10.0.0.5:8000"
+_A_NETWORK: Final = "a network such as 10.0.0.0/8 or 2001:db8::/32, an address, or `unix`"
+_A_SERVER_NAME: Final = "a host name or an IP address"
 _A_URL: Final = "a URL such as http://127.0.0.1:9090"
 _A_STORE: Final = "`embedded` or a URL such as redis://host:6379/0, rediss://... or unix:///path"
 
@@ -59,6 +68,48 @@ def check_address(address: str) -> str:
     return join_address(*split_address(address))
 
 
+def is_unix(address: str) -> bool:
+    """Whether an address or endpoint is a Unix socket."""
+    return address.startswith(UNIX)
+
+
+def unix_path(address: str) -> str | None:
+    """The path of a `unix://` address or endpoint; None for another."""
+    return address.removeprefix(UNIX) if is_unix(address) else None
+
+
+def check_listen_address(address: str) -> str:
+    """An address for clients: as `check_address`, or `unix://` and an absolute path."""
+    if is_unix(address):
+        return _check_unix(address)
+    try:
+        return check_address(address)
+    except ExpectedError as error:
+        raise ExpectedError(error.expected.replace(_AN_ADDRESS, _A_LISTENER), address) from None
+
+
+def check_network(network: str) -> str:
+    """A network in CIDR notation, an address alone for itself, or `unix`."""
+    if network == UNIX_PEERS:
+        return network
+    try:
+        usual = ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        raise ExpectedError(_A_NETWORK, network) from None
+    if "%" in network:
+        raise ExpectedError(f"{_A_NETWORK} (without a zone)", network)
+    if usual.network_address != ipaddress.ip_address(network.partition("/")[0]):
+        raise ExpectedError(f"{_A_NETWORK} (bits are set outside the network; {usual}?)", network)
+    return str(usual)
+
+
+def check_server_name(name: str) -> str:
+    """A name as a certificate may have it."""
+    if not (_is_host(name) or _is_ipv6(name)):
+        raise ExpectedError(_A_SERVER_NAME, name)
+    return name
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can connect to `host`: `localhost` or a loopback IP address."""
     if host.lower().rstrip(".") == "localhost":
@@ -72,8 +123,11 @@ def is_loopback(host: str) -> bool:
 def overlap(a: str, b: str) -> bool:
     """Whether two addresses cannot be listened on at once. Port 0 never overlaps.
 
-    IPv6 listeners do not take IPv4 connections, so the two families are apart.
+    IPv6 listeners do not take IPv4 connections, so the two families are apart; so are sockets
+    with a path.
     """
+    if is_unix(a) or is_unix(b):
+        return a == b
     (host_a, port_a), (host_b, port_b) = split_address(a), split_address(b)
     if port_a != port_b or port_a == 0:
         return False
@@ -85,9 +139,15 @@ def overlap(a: str, b: str) -> bool:
 
 
 def check_endpoint(endpoint: str) -> str:
-    """The address of a replica: `http://host:port`; a lone final `/` is dropped."""
-    if _scheme(endpoint) != "http":
-        raise ExpectedError(f"{_AN_ENDPOINT} (replicas are spoken to in plain http)", endpoint)
+    """Where a replica is: `http://host:port`, `https://host:port` or `unix:///path`.
+
+    A lone final `/` behind a port is dropped.
+    """
+    scheme = _scheme(endpoint)
+    if scheme == "unix":
+        return _check_unix(endpoint)
+    if scheme not in ("http", "https"):
+        raise ExpectedError(f"{_AN_ENDPOINT} (http, https or unix)", endpoint)
     parts = _split_url(endpoint, _AN_ENDPOINT)
     if "@" in parts.netloc:
         raise ExpectedError(f"{_AN_ENDPOINT} (without user and password)", endpoint)
@@ -95,7 +155,7 @@ def check_endpoint(endpoint: str) -> str:
         raise ExpectedError(f"{_AN_ENDPOINT} (without path and query)", endpoint)
     if not parts.port:
         raise ExpectedError(f"{_AN_ENDPOINT} (the port is missing)", endpoint)
-    return f"http://{join_address(_host(parts), parts.port)}"
+    return f"{scheme}://{join_address(_host(parts), parts.port)}"
 
 
 def check_url(url: str) -> str:
@@ -125,6 +185,16 @@ def check_store_url(url: str) -> str:
     if database and not (database.isascii() and database.isdecimal()):
         raise ExpectedError(f"{_A_STORE} (the database is a number)", url)
     return url
+
+
+def _check_unix(address: str) -> str:
+    path = address.removeprefix(UNIX)
+    if not path.startswith("/") or path.endswith("/"):
+        raise ExpectedError("unix:// and the absolute path of a socket", address)
+    if len(path.encode()) > MAX_UNIX_PATH:
+        most = f"a path of at most {MAX_UNIX_PATH} bytes"
+        raise ExpectedError(f"unix:// and the absolute path of a socket ({most})", address)
+    return address
 
 
 def _scheme(url: str) -> str:

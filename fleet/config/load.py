@@ -17,8 +17,10 @@ from pydantic import ValidationError
 
 from fleet.config import messages, references, secrets, yaml_source
 from fleet.config.document import Data, Document, Finding, show_path
+from fleet.config.files import DIRECTORY
 from fleet.config.problems import ConfigError, Problem
 from fleet.config.schema import Config
+from fleet.config.shorthand import as_written, written_out
 
 __all__ = ["ConfigError", "Problem", "load", "load_text"]
 
@@ -55,7 +57,8 @@ def load_text(text: str, file: Path, env: Mapping[str, str] = os.environ) -> Con
         raise ConfigError([problem]) from None
     data, unexpanded = secrets.expand_all(document.data, env, file.parent)
     wrong += unexpanded
-    config, invalid = _validated(data, document)
+    data = written_out(data)
+    config, invalid = _validated(data, document, file.parent)
     hidden = {finding.path for finding in wrong if finding.at is None}
     later = [*invalid, *references.findings(data, document)]
     wrong += [finding for finding in later if finding.path not in hidden]
@@ -64,10 +67,13 @@ def load_text(text: str, file: Path, env: Mapping[str, str] = os.environ) -> Con
     return config
 
 
-def _validated(data: Data, document: Document) -> tuple[Config | None, list[Finding]]:
+def _validated(
+    data: Data, document: Document, directory: Path
+) -> tuple[Config | None, list[Finding]]:
     """Strictly, by way of JSON: so `"95"` is no integer, while a list may become a tuple."""
+    context = {DIRECTORY: directory}
     try:
-        return Config.model_validate_json(json.dumps(data), strict=True), []
+        return Config.model_validate_json(json.dumps(data), strict=True, context=context), []
     except ValidationError as error:
         return None, messages.findings(error, document)
 
@@ -75,13 +81,14 @@ def _validated(data: Data, document: Document) -> tuple[Config | None, list[Find
 def _problems(wrong: Iterable[Finding], document: Document, file: Path) -> list[Problem]:
     problems = []
     for finding in wrong:
-        at = finding.at or document.position(finding.path)
+        path = as_written(finding.path, document)
+        at = finding.at or document.position(path)
         problems.append(
             Problem(
                 file=str(file),
                 line=at.line,
                 column=at.column,
-                path=show_path(finding.path),
+                path=show_path(path),
                 message=finding.message,
             )
         )

@@ -13,6 +13,7 @@ from fleet.config import patterns
 from fleet.config.document import Document, Finding, Path
 from fleet.config.expected import ExpectedError
 from fleet.config.json_schema import known_keys
+from fleet.config.shorthand import as_written
 
 _KEY_MARK: Final = "[key]"
 """Pydantic ends the location of a wrong key with this."""
@@ -64,14 +65,15 @@ def _follows(details: ErrorDetails, errors: Iterable[ErrorDetails]) -> bool:
 
 
 def _finding(details: ErrorDetails, document: Document) -> Finding:
-    path: Path = details["loc"]
+    whole: Path = details["loc"]
+    path = as_written(whole, document)
     kind = details["type"]
     if path and path[-1] == _KEY_MARK:
         path = path[:-1]
         needed = patterns.IN_WORDS[details["ctx"]["pattern"]]
         return Finding(path, f"the key must be {needed}", document.key_position(path))
     if kind == "extra_forbidden":
-        message = f"unknown key{did_you_mean(str(path[-1]), known_keys(path[:-1]))}"
+        message = f"unknown key{did_you_mean(str(path[-1]), known_keys(whole[:-1]))}"
         return Finding(path, message, document.key_position(path))
     if kind == "missing":
         return Finding(path, "required, but missing")

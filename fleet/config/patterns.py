@@ -9,6 +9,7 @@ COOKIE_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"
 HEADER_NAME: Final = COOKIE_NAME
 HOST: Final = r"^(\*\.)?[a-z0-9.\[\]:_-]+$"
 METHOD: Final = r"^[A-Z]{1,20}$"
+MODE: Final = r"^0?[0-7]{3}$"
 NAME: Final = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 PATH: Final = r"^/[!-~]*$"
 
@@ -16,6 +17,7 @@ IN_WORDS: Final = {
     COOKIE_NAME: "a name of letters, digits and any of !#$%&'*+.^_`|~- (at most 64)",
     HOST: "a lower-case host without port, such as api.example.com or *.example.com",
     METHOD: "a method in capitals, such as GET",
+    MODE: "permissions in octal, such as '0660'",
     NAME: "a name of lower-case letters, digits, `-` and `_` (at most 63, "
     "the first and last a letter or digit)",
     PATH: "a path that starts with `/`, without blanks",

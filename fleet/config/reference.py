@@ -140,7 +140,7 @@ def _plain_type(node: Json) -> str:
     if "const" in node:
         return f"`{node['const']}`"
     if node["type"] == "array":
-        return f"list of {_plain_type(node['items'])}"
+        return f"list of {' or '.join(map(_plain_type, choices(node['items'])))}"
     if node["type"] == "object":
         return f"mapping of names to {_plain_type(node['additionalProperties'])}"
     return _TYPES[node["type"]] + _range(node)

@@ -81,7 +81,9 @@ of the example is how the YAML language server finds it.
   1000) or `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024): `512`, `64KiB`, `1.5MB`.
 - An **address** to listen on is `host:port`, `[ipv6]:port`, or `:port` for every IPv4 interface
   (`0.0.0.0:port`). Port 0 takes any free port. IPv6 listeners take IPv6 connections only.
-- An **endpoint** is `http://host:port` of a replica, without a path.
+  `listen` takes `unix:///path` too: a Unix socket, made with `mode` and removed at the end.
+- An **endpoint** is `http://host:port` or `https://host:port` of a replica, without a path, or
+  `unix:///path` of its socket (plain HTTP).
 
 Values are strict: `"4"` in quotes is a text and not an integer, and where a text is expected,
 `8080`, `on`, `no` and `2024-01-01` must stand in quotes, because YAML reads them as something
@@ -98,10 +100,11 @@ the value.
 
 ## Changing it while it runs
 
-The file and the secret files it names are watched; so are the links on the way to them, as
-Kubernetes swaps them. A change takes effect within a fraction of a second. A file that has errors
-changes nothing: they are logged, counted and shown in the admin API, and the last good
-configuration goes on. Requests under way are not touched.
+The file and the secret files, certificates and keys it names are watched; so are the links on
+the way to them, as Kubernetes swaps them. A change takes effect within a fraction of a second. A
+file that has errors changes nothing, and neither does a certificate that does not fit its key:
+they are logged, counted and shown in the admin API, and the last good configuration goes on.
+Requests under way are not touched.
 
 {restart} take effect at the next start only; the reload says so.
 
@@ -125,6 +128,8 @@ What is checked beyond single values:
   version's keys are put over the pool's. A static driver has endpoints, none of them twice.
 - A version's driver of another kind than its pool's replaces it whole.
 - No two listeners, the admin API's included, are on one address.
+- A certificate's files are there, and the key is its own. Relative paths start at the directory
+  of the configuration file.
 - An admin API that other machines can reach has a token.
 - A Prometheus signal has a server, its own or the one at the top.
 - `scale.max` has room for one process replica of each version with a weight above 0; `max: 0`

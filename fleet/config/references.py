@@ -9,17 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from fleet.config.addresses import is_loopback, overlap, split_address
+from fleet.config.addresses import (
+    check_listen_address,
+    is_loopback,
+    overlap,
+    split_address,
+    unix_path,
+)
 from fleet.config.document import Data, Document, Finding, Path, show_path
 from fleet.config.drivers import driver_findings
 from fleet.config.json_schema import models_at
 from fleet.config.messages import did_you_mean
-from fleet.config.raw import Mapping, as_list, as_mapping, items, pools, versions, weight
+from fleet.config.raw import Mapping, as_mapping, items, pools, versions, weight
 from fleet.config.rules import RULES
 from fleet.config.schema import Admin, Config, Scale
+from fleet.config.shorthand import as_written
 
 _DEFAULT_ADDRESSES: Final[dict[Path, str]] = {
-    ("listen", 0): Config.model_fields["listen"].default[0],
+    ("listen", 0): Config.model_fields["listen"].default[0].address,
     ("admin", "listen"): Admin.model_fields["listen"].default,
 }
 _DEFAULT_MAX: Final = Scale.model_fields["max"].default
@@ -52,11 +59,14 @@ def _routes(data: Mapping, document: Document) -> Iterator[Finding]:
 
 def _addresses(data: Mapping) -> Iterator[tuple[Path, str]]:
     """Every address listened on that can be read, those by default included."""
-    listen = data.get("listen", _DEFAULT_ADDRESSES["listen", 0])
-    found = {("listen", i): item for i, item in enumerate(as_list(listen) or [listen])} | {
-        ("admin", "listen"): _admin_listen(data)
+    found: dict[Path, Data] = {("admin", "listen"): _admin_listen(data)}
+    if "listen" not in data:
+        found = {("listen", 0): _DEFAULT_ADDRESSES["listen", 0], **found}
+    listeners = {
+        path: as_mapping(item).get("address")
+        for path, item in items(("listen",), data.get("listen"))
     }
-    for path, address in found.items():
+    for path, address in {**listeners, **found}.items():
         if isinstance(address, str) and _readable(address):
             yield path, address
 
@@ -68,7 +78,7 @@ def _admin_listen(data: Mapping) -> Data:
 
 def _readable(address: str) -> bool:
     try:
-        split_address(address)
+        check_listen_address(address)
     except ValueError:
         return False
     return True
@@ -86,10 +96,10 @@ def _listeners(data: Mapping, document: Document) -> Iterator[Finding]:
 
 
 def _shown_address(path: Path, document: Document) -> str:
-    at = path if path in document.entries else path[:1]
-    entry = document.entries.get(at)
-    if entry is not None and entry.kind == "text":
-        return document.shown(at)
+    for at in (as_written((*path, "address"), document), path):
+        entry = document.entries.get(at)
+        if entry is not None and entry.kind == "text":
+            return document.shown(at)
     return f"{_DEFAULT_ADDRESSES[path]!r} (the default)"
 
 
@@ -99,7 +109,12 @@ def _admin_token(data: Mapping, document: Document) -> Iterator[Finding]:
     if token == "":
         yield Finding(("admin", "token"), "must not be empty")
     listen = _admin_listen(data)
-    if token is not None or not isinstance(listen, str) or not _readable(listen):
+    if (
+        token is not None
+        or not isinstance(listen, str)
+        or not _readable(listen)
+        or unix_path(listen)
+    ):
         return
     if not is_loopback(split_address(listen)[0]):
         shown = _shown_address(("admin", "listen"), document)

@@ -22,6 +22,7 @@ def _exactly_one(*keys: str) -> Rule:
     return rule
 
 
+_MODE: Final = "0660"
 _one_queue: Final = _exactly_one("list", "stream", "sorted_set")
 
 
@@ -40,13 +41,37 @@ def _scale(given: Mapping[str, object]) -> str | None:
     return None
 
 
+def _listener(given: Mapping[str, object]) -> str | None:
+    address = given.get("address")
+    if given.get("mode", _MODE) == _MODE or not isinstance(address, str):
+        return None
+    return None if address.startswith("unix://") else "mode goes with the address of a Unix socket"
+
+
+def _listener_tls(given: Mapping[str, object]) -> str | None:
+    if (given.get("client_auth", "none") == "none") == (given.get("client_ca") is None):
+        return None
+    return "client_ca goes with client_auth optional or required, and they with it"
+
+
+def _upstream_tls(given: Mapping[str, object]) -> str | None:
+    if (given.get("cert") is None) != (given.get("key") is None):
+        return "cert goes with key, and key with cert"
+    if given.get("verify") is False and given.get("ca") is not None:
+        return "ca has no use without verify"
+    return None
+
+
 RULES: Final[Mapping[str, Rule]] = {
     "Affinity": _exactly_one("header", "cookie"),
     "Driver": _exactly_one("process", "static"),
     "DriverOverride": _exactly_one("process", "static"),
+    "Listener": _listener,
+    "ListenerTls": _listener_tls,
     "RedisSignal": _redis_signal,
     "Scale": _scale,
     "Signal": _exactly_one("router", "redis", "prometheus"),
+    "UpstreamTls": _upstream_tls,
 }
 """By the name of the model."""
 EXACTLY_ONE_KEY: Final = ("Affinity", "Driver", "DriverOverride", "Signal")

@@ -7,30 +7,24 @@ Units are written as people write them; see `fleet.config.units`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, SecretStr
 
 from fleet.config import patterns
 from fleet.config.addresses import check_address, check_endpoint, check_store_url, check_url
-from fleet.config.rules import RULES
+from fleet.config.base import Model
+from fleet.config.transport import (
+    Certificate,
+    Listener,
+    Listeners,
+    ListenerTls,
+    Network,
+    UpstreamTls,
+)
 from fleet.config.units import Duration, PositiveDuration, Size
 
-
-def _one_or_many(value: object) -> object:
-    """A lone string stands for a list of one."""
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
-
+__all__ = ["Certificate", "Listener", "ListenerTls", "Model", "UpstreamTls"]
 
 Name = Annotated[
     str,
@@ -40,29 +34,11 @@ Name = Annotated[
     ),
 ]
 Address = Annotated[str, AfterValidator(check_address)]
-Addresses = Annotated[
-    tuple[Address, ...],
-    Field(min_length=1),
-    BeforeValidator(_one_or_many, json_schema_input_type=str | list[str]),
-]
 Endpoint = Annotated[str, AfterValidator(check_endpoint)]
 Url = Annotated[str, AfterValidator(check_url)]
 StoreUrl = Annotated[str, AfterValidator(check_store_url)]
 HeaderName = Annotated[str, Field(pattern=patterns.HEADER_NAME)]
 Method = Annotated[str, Field(pattern=patterns.METHOD)]
-
-
-class Model(BaseModel):
-    """Frozen and strict: an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        rule = RULES.get(type(self).__name__)
-        if rule is not None and (wrong := rule(self.__dict__)) is not None:
-            raise ValueError(wrong)
-        return self
 
 
 class Admin(Model):
@@ -204,7 +180,11 @@ class ProcessOverride(Model):
 class StaticDriver(Model):
     """Replicas that exist already; they are checked and balanced, never started or stopped."""
 
-    endpoints: tuple[Endpoint, ...] = Field((), description="`http://host:port` of each replica.")
+    endpoints: tuple[Endpoint, ...] = Field(
+        (),
+        description="`http://host:port`, `https://host:port` or `unix:///path` of each replica.",
+    )
+    tls: UpstreamTls = Field(default=UpstreamTls(), description="TLS to `https` endpoints.")
 
 
 class Driver(Model):
@@ -387,9 +367,15 @@ class Pool(Model):
 class Config(Model):
     """A whole configuration file."""
 
-    listen: Addresses = Field(
-        ("127.0.0.1:8080",),
-        description="Addresses for clients: one, or a list.",
+    listen: Listeners = Field(
+        (Listener(address="127.0.0.1:8080"),),
+        description="Addresses for clients, or mappings that say more: one, or a list.",
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        (),
+        description="Networks, such as `10.0.0.0/8`, or `unix` for every Unix socket. What a "
+        "client from there says in `X-Forwarded-*` and `X-Request-Id` is kept and extended, what "
+        "others say is replaced.",
     )
     workers: int = Field(
         1, ge=1, le=64, description="Data-plane processes. Takes effect at the next start."

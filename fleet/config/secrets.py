@@ -74,18 +74,23 @@ def _from_env(name: str, env: Mapping[str, str]) -> str:
 
 
 def _from_file(path: Path) -> str:
+    return file_text(path, f"the file {path}")
+
+
+def file_text(path: Path, shown: str = "the file") -> str:
+    """The content of a file without its last newline. Raises SecretError, which names `shown`."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise SecretError(f"cannot read the file {path}: {reason}") from None
+        raise SecretError(f"cannot read {shown}: {reason}") from None
     if len(content) > MAX_FILE:
-        raise SecretError(f"the file {path} has more than {MAX_FILE} bytes")
+        raise SecretError(f"{shown} has more than {MAX_FILE} bytes")
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        raise SecretError(f"the file {path} is not UTF-8 text") from None
+        raise SecretError(f"{shown} is not UTF-8 text") from None
     return _LAST_NEWLINE.sub("", text)
 
 

@@ -1,4 +1,4 @@
-"""Telling when a configuration file, or a secret file it names, has changed.
+"""Telling when a configuration file, or a secret or certificate it names, has changed.
 
 Directories are watched, not files: editors rename over the old file, and Kubernetes swaps a
 symbolic link (`..data`) above it. Every link on the way to a file is followed and watched too.
@@ -16,7 +16,7 @@ from typing import Final
 from msgspec import Struct
 from watchfiles import Change, awatch
 
-from fleet.config.secrets import files_named
+from fleet.config.files import files_named
 
 STEP_MS: Final = 20
 """A change is noticed, and its burst taken to be over, after this long without another."""
@@ -30,7 +30,7 @@ class _View(Struct, frozen=True):
     """What can be seen of the files at one time."""
 
     content: str | None
-    """Fingerprint of the configuration and its secret files; None: no configuration there."""
+    """Fingerprint of the configuration and the files it names; None: no configuration there."""
     points: frozenset[Path]
     """The paths at which a change may change the content."""
 

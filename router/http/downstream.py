@@ -21,6 +21,7 @@ from router.http.encode import CONTINUE, LAST_CHUNK, body_framing, refusal_head,
 from router.http.exchange import Exchange
 from router.http.head import Framing, parse_head
 from router.http.reply import ReplyHead
+from router.peer import Peer, peer_of
 from router.timers import NEVER
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Downstream(asyncio.Protocol):
 
     __slots__ = (
         "_advancing",
+        "_client",
         "_closing",
         "_deaf",
         "_discarded",
@@ -70,20 +72,20 @@ class Downstream(asyncio.Protocol):
         "_target",
         "_transport",
         "_unsent",
-        "client",
         "deadline",
         "filed",
-        "forwarded",
         "paused",
+        "peer",
     )
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Plane, client: str | None = None) -> None:
+        """`client` stands for the address of the transport's peer if given."""
         self._plane = plane
         # for the connection
         self._transport: asyncio.Transport
         self._parser = httptools.HttpRequestParser(self)
-        self.client = ""
-        self.forwarded = b""
+        self._client = client
+        self.peer: Peer
         self.paused = False
         self.deadline = NEVER
         self.filed = -1.0
@@ -115,12 +117,7 @@ class Downstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop (`asyncio.Protocol`)."""
         self._transport = transport  # type: ignore[assignment]
-        peer = transport.get_extra_info("peername")
-        self.client = peer[0] if isinstance(peer, tuple) else "unix"
-        self.forwarded = (
-            b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: "
-            % self.client.encode()
-        )
+        self.peer = peer_of(transport, self._plane.trusted, self._client)
         plane = self._plane
         plane.opened(self)
         if plane.connections > plane.limits.connections:
@@ -325,7 +322,7 @@ class Downstream(asyncio.Protocol):
         request_id = plane.new_id()
         self.send_refusal(refusal, request_id)
         plane.unrouted.add(words.REQUESTS + refusal.status // 100)
-        plane.log.refusal(refusal, request_id, self.client)
+        plane.log.refusal(refusal, request_id, self.peer.client)
         self._close()
 
     # sending replies (DownstreamPort)

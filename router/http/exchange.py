@@ -28,6 +28,7 @@ from fleet.telemetry.histogram import BOUNDS
 from router.errors import Refusal
 from router.http.head import RequestHead
 from router.http.reply import ReplyHead
+from router.peer import Peer
 from router.pool import Counters, Replica, Version
 
 if TYPE_CHECKING:
@@ -58,9 +59,7 @@ class Phase(IntEnum):
 class DownstreamPort(Protocol):
     """The client's connection, as an exchange sees it."""
 
-    client: str
-    forwarded: bytes
-    """`X-Forwarded-For`, `-Proto` and the beginning of `-Host`, as header lines."""
+    peer: Peer
     paused: bool
     """The client does not take bytes fast enough."""
 
@@ -164,7 +163,8 @@ class Exchange:
         self._plane = plane
         self._downstream = downstream
         self.head = head
-        self.request_id = head.request_id or plane.new_id()
+        given = head.request_id if downstream.peer.trusted else None
+        self.request_id = given or plane.new_id()
         self.phase = Phase.ROUTE
         self.started = 0.0
         self.pool = ""
@@ -442,12 +442,12 @@ class Exchange:
         counters.add(words.BYTES_IN, self.bytes_in)
         counters.add(words.BYTES_OUT, self.bytes_out)
         self._observe(words.DURATION, words.DURATION_US, now - self.started)
-        self._plane.log.exchange(self, self._downstream.client, now, outcome)
+        self._plane.log.exchange(self, self._downstream.peer.client, now, outcome)
         self._downstream.exchange_done(self)
 
     def forwarded(self) -> bytes:
         """Header lines that tell the replica whom it serves."""
-        return b"%b%b\r\n" % (self._downstream.forwarded, self.head.authority)
+        return self._downstream.peer.forwarded(self.head)
 
     @property
     def retries(self) -> int:

@@ -45,6 +45,7 @@ _REWRITTEN = frozenset(
         b"expect",
         b"forwarded",
         b"host",
+        b"x-forwarded-client-cert",
         b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-proto",

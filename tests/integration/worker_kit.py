@@ -147,7 +147,7 @@ class Control:
         """Push a table and replicas at `ports`, and wait until every worker serves them."""
         version = wire.VersionEntry(name="v1", weight=1, block=1)
         table = wire.Table(
-            generation=1, listeners=("here",), new_listeners=("here",),
+            generation=1, listeners=(wire.ListenerEntry(address="here"),), new_listeners=("here",),
             routes=(wire.RouteEntry(host=None, path="/", methods=(), headers={}, pool="p"),),
             pools=(
                 wire.PoolEntry(

@@ -273,6 +273,7 @@ class Rig:
         routes: Sequence[wire.RouteEntry] | None = None,
         timeouts: Mapping[str, float] | None = None,
         limits: Mapping[str, int] | None = None,
+        trusted: Sequence[str] = (),
     ) -> None:
         pools = pools or (pool(),)
         table = wire.Table(
@@ -281,7 +282,7 @@ class Rig:
             pools=pools,
             timeouts=msgspec.structs.replace(TIMEOUTS, **(timeouts or {})),
             limits=msgspec.structs.replace(LIMITS, **(limits or {})),
-            log_enabled=True, log_sample=1.0,
+            log_enabled=True, log_sample=1.0, trusted_proxies=tuple(trusted),
         )  # fmt: skip
         self.plane.apply(table)
         self.turn()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.protocol.play import play
@@ -38,6 +40,23 @@ SENT_ON = {
     "X-Forwarded-For named in Connection": (
         b"Connection: x-forwarded-for", b"x-forwarded-for", [b"192.0.2.7"]),
     "Host named in Connection": (b"Connection: host", b"host", [b"h"]),
+    "X-Forwarded-Client-Cert": (
+        b"X-Forwarded-Client-Cert: Subject=\"CN=root\"", b"x-forwarded-client-cert", []),
+}  # fmt: skip
+
+SENT_ON_FROM_A_TRUSTED_PROXY = {
+    "X-Forwarded-For, extended": (
+        b"X-Forwarded-For: 6.6.6.6, 7.7.7.7", b"x-forwarded-for", [b"6.6.6.6, 7.7.7.7, 192.0.2.7"]),
+    "several X-Forwarded-For, extended": (
+        b"X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For:\r\nX-Forwarded-For: ::1 ",
+        b"x-forwarded-for", [b"6.6.6.6, ::1, 192.0.2.7"]),
+    "X-Forwarded-For of its own making": (b"X-Any: 1", b"x-forwarded-for", [b"192.0.2.7"]),
+    "X-Forwarded-Proto": (b"X-Forwarded-Proto: https", b"x-forwarded-proto", [b"https"]),
+    "X-Forwarded-Proto of its own making": (b"X-Any: 1", b"x-forwarded-proto", [b"http"]),
+    "X-Forwarded-Host": (b"X-Forwarded-Host: public", b"x-forwarded-host", [b"public"]),
+    "X-Forwarded-Host of its own making": (b"X-Any: 1", b"x-forwarded-host", [b"h"]),
+    "X-Forwarded-Client-Cert": (
+        b"X-Forwarded-Client-Cert: Subject=\"CN=root\"", b"x-forwarded-client-cert", []),
     "X-Request-Id": (b"X-Request-Id: mine-1", b"x-request-id", [b"mine-1"]),
     "X-Request-Id named in Connection": (
         b"X-Request-Id: mine-2\r\nConnection: x-request-id", b"x-request-id", [b"mine-2"]),
@@ -46,9 +65,23 @@ SENT_ON = {
 
 @pytest.mark.parametrize("case", SENT_ON.values(), ids=SENT_ON)
 async def test_the_replica_sees(case: tuple[bytes, bytes, list[bytes]]) -> None:
+    see_at_replica(case, trusted=())
+
+
+@pytest.mark.parametrize(
+    "case", SENT_ON_FROM_A_TRUSTED_PROXY.values(), ids=SENT_ON_FROM_A_TRUSTED_PROXY
+)
+async def test_the_replica_sees_from_a_trusted_proxy(
+    case: tuple[bytes, bytes, list[bytes]],
+) -> None:
+    see_at_replica(case, trusted=("10.0.0.0/8", "192.0.2.0/24"))
+
+
+def see_at_replica(case: tuple[bytes, bytes, list[bytes]], trusted: Sequence[str]) -> None:
     lines, name, values = case
 
     def scenario(rig: Rig) -> object:
+        rig.configure(trusted=trusted)
         client = rig.client()
         client.send(request(lines))
         got = rig.replica.message().all(name)
@@ -79,6 +112,7 @@ async def test_the_client_sees(case: tuple[bytes, bytes, list[bytes]]) -> None:
     lines, name, values = case
 
     def scenario(rig: Rig) -> object:
+        rig.configure(trusted=["192.0.2.7/32"])
         client = rig.client()
         client.send(request(b"X-Request-Id: mine"))
         rig.replica.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + lines + b"\r\n\r\n")
@@ -108,6 +142,7 @@ async def test_served_by_can_be_left_out(rig: Rig) -> None:
     ids=["none", "an empty one", "one with a space", "one that is too long"],
 )
 async def test_an_id_is_made_for_a_request_with(rig: Rig, given: bytes) -> None:
+    rig.configure(trusted=["192.0.2.7/32"])
     client = rig.client()
     client.send(b"GET / HTTP/1.1\r\nHost: h\r\n" + given + b"\r\n")
     made = rig.replica.message().get(b"x-request-id")
@@ -118,8 +153,18 @@ async def test_an_id_is_made_for_a_request_with(rig: Rig, given: bytes) -> None:
     assert rig.logged()[0]["id"] == made.decode()
 
 
+async def test_an_id_is_made_for_a_client_that_is_not_trusted(rig: Rig) -> None:
+    client = rig.client()
+    client.send(request(b"X-Request-Id: mine"))
+    made = rig.replica.message().get(b"x-request-id")
+    assert made is not None
+    assert len(made) == 24
+    rig.replica.send(OK)
+    assert client.message().get(b"x-request-id") == made
+
+
 async def test_a_refusal_bears_the_request_id(rig: Rig) -> None:
-    rig.configure(routes=[])
+    rig.configure(routes=[], trusted=["192.0.2.7/32"])
     client = rig.client()
     client.send(request(b"X-Request-Id: mine"))
     got = client.message()

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from fleet.config.addresses import (
     check_address,
     check_endpoint,
+    check_listen_address,
+    check_network,
+    check_server_name,
     check_store_url,
     check_url,
     is_loopback,
@@ -93,6 +96,9 @@ def test_loopback_hosts(host: str, loopback: bool) -> None:
         pytest.param("127.0.0.1:0", "127.0.0.1:0", False, id="any free port"),
         pytest.param("127.0.0.1:80", "10.0.0.1:80", False, id="another interface"),
         pytest.param(":80", "[::]:80", False, id="the two families"),
+        pytest.param("unix:///a", "unix:///a", True, id="the same socket"),
+        pytest.param("unix:///a", "unix:///b", False, id="another socket"),
+        pytest.param("unix:///a", ":80", False, id="a socket and a port"),
     ],
 )
 def test_overlapping_listeners(a: str, b: str, collide: bool) -> None:
@@ -107,6 +113,8 @@ def test_overlapping_listeners(a: str, b: str, collide: bool) -> None:
         ("http://Agents.Internal:80/", "http://agents.internal:80"),
         ("http://[0:0::1]:8000", "http://[0:0::1]:8000"),
         ("http://my_agent:8000", "http://my_agent:8000"),
+        ("https://Agents.Internal:8443/", "https://agents.internal:8443"),
+        ("unix:///run/agent.sock", "unix:///run/agent.sock"),
     ],
 )
 def test_an_endpoint_has_a_usual_form(endpoint: str, usual: str) -> None:
@@ -116,9 +124,15 @@ def test_an_endpoint_has_a_usual_form(endpoint: str, usual: str) -> None:
 @pytest.mark.parametrize(
     ("check", "url", "reason"),
     [
-        (check_endpoint, "https://a:1", "replicas are spoken to in plain http"),
-        (check_endpoint, "a:1", "replicas are spoken to in plain http"),
-        (check_endpoint, "HTTP://a:1", "replicas are spoken to in plain http"),
+        (check_endpoint, "ftp://a:1", "http, https or unix"),
+        (check_endpoint, "a:1", "http, https or unix"),
+        (check_endpoint, "HTTP://a:1", "http, https or unix"),
+        (check_endpoint, "https://a", "the port is missing"),
+        (check_endpoint, "unix:///" + "x" * 107, "a path of at most 107 bytes"),
+        (check_listen_address, "unix:///" + "é" * 54, "a path of at most 107 bytes"),
+        (check_listen_address, "localhost", "the port is missing"),
+        (check_network, "10.0.0.1/8", r"bits are set outside the network; 10.0.0.0/8\?"),
+        (check_network, "fe80::1%eth0", "without a zone"),
         (check_endpoint, "http://a", "the port is missing"),
         (check_endpoint, "http://a:", "the port is missing"),
         (check_endpoint, "http://:1", "the host is missing or not one"),
@@ -145,6 +159,39 @@ def test_no_url_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(ValueError, match=rf"^expected .*\({reason}\), found"):
         check(url)
+
+
+@pytest.mark.parametrize("check", [check_endpoint, check_listen_address])
+@pytest.mark.parametrize("address", ["unix://", "unix:///", "unix://a/b", "unix:///a/"])
+def test_a_unix_socket_has_an_absolute_path(check: Callable[[str], str], address: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected unix:// and the absolute path of a socket"):
+        check(address)
+
+
+@pytest.mark.parametrize(
+    ("network", "usual"),
+    [
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("192.0.2.7", "192.0.2.7/32"),
+        ("2001:DB8:0::/32", "2001:db8::/32"),
+        ("::1", "::1/128"),
+        ("unix", "unix"),
+    ],
+)
+def test_a_network_has_a_usual_form(network: str, usual: str) -> None:
+    assert check_network(network) == usual
+
+
+@pytest.mark.parametrize("network", ["", "10.0.0.0/33", "proxy", "10.0.0.0/8/8", "unix:"])
+def test_no_network_is_refused(network: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected a network such as 10.0.0.0/8"):
+        check_network(network)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "256.1.1.1", "::g"])
+def test_no_server_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected a host name or an IP address"):
+        check_server_name(name)
 
 
 @pytest.mark.parametrize("url", ["", "redis:host", "embeded", "http://a", "http://[", "unix:/a"])
@@ -199,7 +246,8 @@ def test_an_address_joined_and_split_is_the_same(address: object, port: int) -> 
 
 @given(st.text())
 def test_any_text_is_checked_or_refused(text: str) -> None:
-    for check in (check_address, check_endpoint, check_url, check_store_url):
+    checks = (check_address, check_endpoint, check_listen_address, check_network, check_url)
+    for check in (*checks, check_store_url):
         try:
             assert check(check(text)) == check(text)
         except ValueError as error:

@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fleet.config.load import ConfigError, Problem, load, load_text
-from fleet.config.schema import Config
+from fleet.config.schema import Config, Listener
 
+DATA = Path(__file__).parents[2] / "testdata" / "config"
 FILE = Path("headrace.yaml")
 STATIC = "driver: {static: {endpoints: [http://a:1]}}"
 
@@ -23,8 +24,29 @@ def test_an_empty_mapping_is_all_defaults() -> None:
 
 
 def test_one_listen_address_stands_for_a_list_of_one() -> None:
-    assert load_text("listen: :80", FILE).listen == ("0.0.0.0:80",)
-    assert load_text("listen: ['[0::1]:80']", FILE).listen == ("[::1]:80",)
+    assert load_text("listen: :80", FILE).listen == (Listener(address="0.0.0.0:80"),)
+    assert load_text("listen: ['[0::1]:80']", FILE).listen == (Listener(address="[::1]:80"),)
+
+
+def test_one_listener_stands_for_a_list_of_one() -> None:
+    listener = Listener(address="unix:///run/gateway.sock", mode="0600")
+    written = "{address: 'unix:///run/gateway.sock', mode: '0600'}"
+    assert load_text(f"listen: {written}", FILE).listen == (listener,)
+    assert load_text(f"listen: [{written}]", FILE).listen == (listener,)
+
+
+def test_a_bare_off_is_read_as_such() -> None:
+    config = load_text("listen: {address: ':80', proxy_protocol: off}", FILE)
+    assert config.listen[0].proxy_protocol == "off"
+
+
+def test_certificates_are_kept_as_text_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_TEST_SECRET", "x")
+    config = load(DATA / "every_key.good.yml")
+    tls = config.listen[1].tls
+    assert tls is not None
+    assert tls.certificates[0].pair.key + "\n" == (DATA / "tls/server.key").read_text()
+    assert "PRIVATE" not in repr(config) + repr(tls.certificates[0].pair)
 
 
 def test_a_file_is_read_with_a_byte_order_mark(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_an_unknown_version_is_a_key_error(effective: Any) -> None:
     ("change", "keys"),
     [
         pytest.param({}, (), id="nothing"),
-        pytest.param({"listen": ":1", "log": {"level": "debug"}}, (), id="what reloads"),
+        pytest.param({"drain_timeout": "1s", "log": {"level": "debug"}}, (), id="what reloads"),
         pytest.param({"admin": {"token": "x"}}, (), id="the admin token"),
         pytest.param({"workers": 2}, ("workers",), id="workers"),
         pytest.param(

@@ -72,9 +72,10 @@ def test_defaults_are_written_as_people_write_them(model: str, key: str, default
     assert schema()["$defs"][model]["properties"][key]["default"] == default
 
 
-def test_listen_is_a_text_or_a_list() -> None:
-    types = [choice["type"] for choice in schema()["properties"]["listen"]["anyOf"]]
-    assert types == ["string", "array"]
+def test_listen_is_a_text_a_mapping_or_a_list_of_them() -> None:
+    text, mapping = {"type": "string"}, {"$ref": "#/$defs/Listener"}
+    many = {"items": {"anyOf": [text, mapping]}, "minItems": 1, "type": "array"}
+    assert schema()["properties"]["listen"]["anyOf"] == [text, mapping, many]
 
 
 def test_durations_and_sizes_are_known_by_their_form() -> None:
@@ -92,5 +93,6 @@ def test_models_and_keys_are_found_by_path() -> None:
     assert models_at((*version, "driver", "process")) == ("ProcessOverride",)
     assert models_at(("pools", "x", "scale", "signals", 0)) == ("Signal",)
     assert known_keys(()) == tuple(Config.model_fields)
-    assert known_keys(("listen", 0)) == ()
+    assert known_keys(("listen", 0)) == ("address", "mode", "tls", "proxy_protocol")
+    assert known_keys(("trusted_proxies", 0)) == ()
     assert models_at(("no", "such", 1, "path")) == ()
