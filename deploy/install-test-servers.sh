@@ -1,7 +1,8 @@
 #!/bin/sh
-# The real servers that the integration tests talk to.
+# The real servers that the integration tests talk to, and what makes their certificates.
 set -eu
 missing=
+command -v openssl >/dev/null || missing="$missing openssl"
 command -v prometheus >/dev/null || missing="$missing prometheus"
 command -v redis-server >/dev/null || missing="$missing redis-server"
 if [ -n "$missing" ]; then

@@ -156,6 +156,9 @@ class ProxyDoor:
                 self._loop.remove_reader(self._sock)
                 self._respite = self._loop.call_later(RESPITE, self._listen)
                 return
+            if len(self._waiting) >= self._plane.limits.connections:
+                client.close()
+                continue
             client.setblocking(False)
             header = bytearray()
             timeout = self._plane.timeouts.header

@@ -246,3 +246,22 @@ async def test_a_cancelled_wait_leaves_the_stop_event_alone(config: Path) -> Non
         await watch.told()
     assert not watch.stop.is_set()
     assert not watched(config.parent)
+
+
+async def test_a_renewed_certificate_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "tls").mkdir()
+    for name in ("one.pem", "one.key", "ca.pem", "other.pem"):
+        (tmp_path / "tls" / name).write_text("x")
+    path = tmp_path / "headrace.yaml"
+    path.write_text(
+        "listen: {address: ':1', tls: {certificates: [{cert: tls/one.pem, key: tls/one.key}]}}\n"
+        "pools: {p: {driver: {static: {tls: {ca: tls/ca.pem}}}}}\n"
+    )
+    watch = Watch(path)
+    for name in ("one.pem", "one.key", "ca.pem"):
+        await watch.armed(tmp_path / "tls", tmp_path)
+        (tmp_path / "tls" / "other.pem").write_text(name)
+        (tmp_path / "tls" / name).write_text("y")
+        assert await watch.told() is None
+    await watch.armed(tmp_path)
+    await watch.end()
