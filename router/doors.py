@@ -20,8 +20,9 @@ from router.plane import Plane
 from router.proxy_protocol import MAX_V2, BadHeaderError, parse
 
 BACKLOG: Final = 4096
-SHUTDOWN_TIMEOUT: Final = 2.0
-"""Seconds a client has to answer the end of TLS; then the connection is cut."""
+SHUTDOWN_TIMEOUT: Final = 30.0
+"""Seconds a client has to take what is left of the last reply and to answer the end of TLS; then
+the connection is cut."""
 
 RESPITE: Final = 0.5
 """Seconds without accepting when the process has no descriptor left (accept(2), EMFILE)."""

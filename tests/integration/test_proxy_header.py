@@ -65,6 +65,7 @@ async def test_the_client_is_the_one_that_the_header_names(tmp_path: Path) -> No
                     client.writer.write(bad)
                     assert await client.rest() == b""
             assert len(replica.heads) == told
+            assert "Traceback" not in running.process.output
 
 
 @pytest.mark.parametrize("header", [V1, V2], ids=["version 1", "version 2"])
@@ -94,6 +95,7 @@ async def test_tls_begins_right_behind_the_header(tmp_path: Path, header: bytes)
         async with Client(where) as silent:
             silent.writer.write(header)
             assert await silent.rest() == b""
+        assert "Traceback" not in running.process.output
 
 
 def _over_tls(where: str, context: ssl.SSLContext, header: bytes) -> bytes:

@@ -47,6 +47,7 @@ async def test_requests_come_over_tls(tmp_path: Path) -> None:
             await Client(where, ca.client(), "unknown.example").__aenter__()
         async with Client(where, ca.client(), "two.example") as client:
             assert (await client.get()).body == b"ok"
+        assert "Traceback" not in running.process.output
 
 
 async def test_certificates_are_renewed_and_no_connection_is_dropped(tmp_path: Path) -> None:
@@ -149,6 +150,7 @@ async def test_client_certificates_are_passed_on(tmp_path: Path) -> None:
             assert await _answer(await address(running, 0), context) == b""
         assert await _answer(await address(running, 1), ca.client(stranger)) == b""
         assert len(replica.heads) == told
+        assert "Traceback" not in running.process.output
 
 
 async def _answer(where: str, context: ssl.SSLContext) -> bytes:
