@@ -8,7 +8,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from gateway_kit import DEADLINE, Client, address, agent, in_front_of
+from edge_kit import DEADLINE, Client, address, agent, in_front_of
 
 from tests.support.certificates import Authority
 from tests.support.daemon import daemon

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_kit import Client, address, agent, in_front_of
+from edge_kit import Client, address, agent, in_front_of
 
 from tests.support.certificates import Authority, Pair
 from tests.support.daemon import complete, daemon

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from gateway_kit import Agent, Client, address, agent, in_front_of
+from edge_kit import Agent, Client, address, agent, in_front_of
 
 from tests.support.certificates import Authority
 from tests.support.daemon import complete, daemon

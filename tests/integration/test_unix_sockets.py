@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from gateway_kit import Client, agent, in_front_of
+from edge_kit import Client, agent, in_front_of
 
 from fleet.config.schema import Listener
 from headrace.listeners import ListenError, Listeners
