@@ -1,6 +1,6 @@
 """Run the benchmark.
 
-    python -m bench [--quick] [--works small,sse-200] [--peers haproxy,headrace] [--output FILE]
+python -m bench [--quick] [--works small,sse-200] [--peers haproxy,headrace] [--output FILE]
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from bench.works import WORKS
 RESULTS = Path(__file__).parent / "results"
 
 
-def _names(known: list[str]) -> object:
+def _names(known: list[str]) -> Callable[[str], list[str]]:
     def parse(text: str) -> list[str]:
         names = text.split(",")
         if unknown := set(names) - set(known):

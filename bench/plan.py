@@ -13,7 +13,8 @@ class Plan:
     seconds: int
     small_rounds: int
     """Of the small POST, on which the most depends."""
-    stream_rounds: int
+    slow_rounds: int
+    """Of works whose measurements take several seconds each."""
     idle_connections: int
     replicas: tuple[int, ...]
     routes: tuple[int, ...]
@@ -22,8 +23,8 @@ class Plan:
 FULL = Plan(
     rounds=3,
     seconds=2,
-    small_rounds=7,
-    stream_rounds=3,
+    small_rounds=5,
+    slow_rounds=2,
     idle_connections=10_000,
     replicas=(1, 10, 100, 1000),
     routes=(10, 100, 1000),
@@ -33,7 +34,7 @@ QUICK = Plan(
     rounds=1,
     seconds=1,
     small_rounds=3,
-    stream_rounds=1,
+    slow_rounds=1,
     idle_connections=1000,
     replicas=(1, 1000),
     routes=(10, 1000),

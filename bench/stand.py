@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import processes
@@ -108,9 +109,7 @@ class Stand:
                     self.failures[f"{work} {name}"] = f"cannot use {workers} workers"
                     continue
                 try:
-                    started[name] = stack.enter_context(
-                        self.peer(name, endpoints, workers=workers)
-                    )
+                    started[name] = stack.enter_context(self.peer(name, endpoints, workers=workers))
                 except StartError as error:
                     self.failed(work, name, error)
             yield started
@@ -119,14 +118,12 @@ class Stand:
         """The peer of that name."""
         return PEERS[name]
 
-    def in_turns(
-        self, work: str, peers: dict[str, Running], rounds: int, measure: Measure
-    ) -> None:
+    def in_turns(self, work: str, peers: dict[str, Running], rounds: int, measure: Measure) -> None:
         """Measure each peer once a round, so that a slow moment meets all alike."""
         for number in range(rounds):
             for name, peer in list(peers.items()):
                 try:
-                    self.take(work, name, number, lambda n=name, p=peer: measure(n, p))
+                    self.take(work, name, number, partial(measure, name, peer))
                 except (OSError, ValueError, wrk.LoadError, subprocess.SubprocessError) as error:
                     self.failed(work, name, error)
                     del peers[name]

@@ -12,8 +12,8 @@ MARK = b'"end":1}'
 DONE = b"data: [DONE]\n\n"
 """The last event of a stream."""
 
-REPLY = b'{"id":"bench","object":"chat.completion","choices":[{"index":0,"message":{"content":"%b"}}],'
-REPLY = REPLY % (b"x" * (142 - len(REPLY) + 2 - len(MARK))) + MARK
+_ANSWER = b'{"id":"bench","object":"chat.completion","choices":[{"message":{"content":"%b"}}],'
+REPLY = _ANSWER % (b"x" * (144 - len(_ANSWER) - len(MARK))) + MARK
 assert len(REPLY) == 142
 
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % (b"token " * 8)

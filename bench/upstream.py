@@ -19,9 +19,9 @@ CHUNKS = 100
 ECHO_ABOVE = 4096
 TICK = 0.001
 
-_SMALL = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-    % (len(REPLY), REPLY)
+_SMALL = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+    len(REPLY),
+    REPLY,
 )
 _STREAM = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -58,7 +58,7 @@ class Agent(asyncio.Protocol):
     def __init__(self, pacer: Pacer) -> None:
         self._pacer = pacer
         self._transport: asyncio.Transport
-        self._head = b""
+        self._begun = b""
         self._left = 0
         self._length = 0
         self._stream = False
@@ -75,14 +75,16 @@ class Agent(asyncio.Protocol):
         if self._left:
             self._left -= len(data)
         else:
-            self._head += data
-            end = self._head.find(b"\r\n\r\n")
+            self._begun += data
+            end = self._begun.find(b"\r\n\r\n")
             if end < 0:
                 return
-            head, payload = self._head[:end].lower(), self._head[end + 4 :]
-            self._head = b""
+            head, payload = self._begun[:end].lower(), self._begun[end + 4 :]
             at = head.find(b"\r\ncontent-length:")
             self._length = int(head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            if len(payload) < min(self._length, ECHO_ABOVE):
+                return
+            self._begun = b""
             self._stream = b'"stream":true' in payload
             self._left = self._length - len(payload)
         if self._left <= 0:

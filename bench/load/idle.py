@@ -26,6 +26,10 @@ class Client(asyncio.Protocol):
         self.idle: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.open = True
 
+    def itself(self) -> Client:
+        """A protocol factory."""
+        return self
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.write(self._message)  # type: ignore[attr-defined]
 
@@ -51,7 +55,7 @@ async def run(port: int, count: int) -> None:
         while len(clients) < count:
             client = Client(message)
             clients.append(client)
-            await loop.create_connection(lambda: client, "127.0.0.1", port)
+            await loop.create_connection(client.itself, "127.0.0.1", port)
             await client.idle
 
     async with asyncio.TaskGroup() as group:

@@ -21,11 +21,24 @@ END = b"0\r\n\r\n"
 class Counts:
     """Over all clients."""
 
-    def __init__(self) -> None:
-        self.begun = 0
+    def __init__(self, count: int) -> None:
+        self.ready = asyncio.Event()
+        """All have begun, or one has broken."""
+        self._waiting = count
         self.events = 0
         self.reads = 0
         self.broken = 0
+
+    def begun(self) -> None:
+        """One more stream has."""
+        self._waiting -= 1
+        if self._waiting == 0:
+            self.ready.set()
+
+    def broke(self) -> None:
+        """A connection has ended."""
+        self.broken += 1
+        self.ready.set()
 
 
 class Client(asyncio.Protocol):
@@ -43,13 +56,13 @@ class Client(asyncio.Protocol):
         self._transport.write(self._message)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._counts.broken += 1
+        self._counts.broke()
 
     def data_received(self, data: bytes) -> None:
         counts = self._counts
         if not self._begun:
             self._begun = True
-            counts.begun += 1
+            counts.begun()
         counts.reads += 1
         counts.events += data.count(b"\n\n")
         self._tail = (self._tail + data)[-64:]
@@ -65,13 +78,12 @@ def _say(values: dict[str, int]) -> None:
 async def run(port: int, count: int, ramp: float, seconds: float) -> None:
     """See the module."""
     loop = asyncio.get_running_loop()
-    counts = Counts()
+    counts = Counts(count)
     message = request(port, stream=True)
     for _ in range(count):
         await loop.create_connection(lambda: Client(counts, message), "127.0.0.1", port)
         await asyncio.sleep(ramp / count)
-    while counts.begun < count and not counts.broken:
-        await asyncio.sleep(0.05)
+    await counts.ready.wait()
     _say({})
     before = counts.events, counts.reads
     await asyncio.sleep(seconds)

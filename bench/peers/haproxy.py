@@ -30,8 +30,7 @@ backend agents
 def _command(program: str, setup: Setup) -> list[str]:
     path = setup.directory / "haproxy.cfg"
     servers = "\n".join(
-        f"    server s{number} {host}:{port}"
-        for number, (host, port) in enumerate(setup.endpoints)
+        f"    server s{number} {host}:{port}" for number, (host, port) in enumerate(setup.endpoints)
     )
     path.write_text(
         _CONFIG.format(

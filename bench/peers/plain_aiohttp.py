@@ -1,6 +1,6 @@
 """A proxy as it is usually written with aiohttp: a handler and a client session, on uvloop.
 
-    python -m bench.peers.plain_aiohttp PORT HOST:PORT...
+python -m bench.peers.plain_aiohttp PORT HOST:PORT...
 """
 
 from __future__ import annotations

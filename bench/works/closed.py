@@ -55,7 +55,7 @@ def _closed(
 ) -> None:
     with (
         stand.upstream() as upstream,
-        stand.peers(work, upstream, workers=workers, direct=True) as peers,
+        stand.peers(work, upstream, workers=workers, direct=not reconnect) as peers,
     ):
         for name, peer in list(peers.items()):
             try:
@@ -87,7 +87,9 @@ def small(stand: Stand) -> None:
 
 
 def connect(stand: Stand) -> None:
-    """The same with a new client connection for each request."""
+    """The same with a new client connection for each request; not direct, where the upstream
+    would have to do the closing.
+    """
     _closed(stand, "connect", stand.plan.rounds, reconnect=True)
 
 

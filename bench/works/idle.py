@@ -12,7 +12,6 @@ from bench.peers.model import Running
 from bench.processes import load, pinned
 from bench.stand import Stand
 
-
 TIME_LIMIT = 60.0
 
 

@@ -30,7 +30,7 @@ def fixed_rate(stand: Stand) -> None:
     """The small POST at 2,000 a second."""
     with stand.upstream() as upstream, stand.peers("latency", upstream, direct=True) as peers:
         stand.in_turns(
-            "latency", peers, stand.plan.rounds, lambda _, peer: _at_rate(stand, peer, RATE)
+            "latency", peers, stand.plan.slow_rounds, lambda _, peer: _at_rate(stand, peer, RATE)
         )
 
 
@@ -54,4 +54,4 @@ def half_load(stand: Stand) -> None:
                 "added_p99": through["p99"] - beside["p99"],
             }
 
-        stand.in_turns("half", peers, stand.plan.rounds, measure)
+        stand.in_turns("half", peers, stand.plan.slow_rounds, measure)

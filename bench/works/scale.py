@@ -23,9 +23,7 @@ def _scale(stand: Stand, work: str, sizes: Iterable[tuple[int, int, int]]) -> No
             peer = stack.enter_context(stand.peer(PEER, endpoints, routes=routes))
             wrk.closed_loop(peer.port, WARM_UP, stand.directory, stand.load_cpus)
             peers[str(size)] = peer
-        stand.in_turns(
-            work, peers, stand.plan.rounds, lambda _, peer: closed_figures(stand, peer)
-        )
+        stand.in_turns(work, peers, stand.plan.rounds, lambda _, peer: closed_figures(stand, peer))
 
 
 def replicas(stand: Stand) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from bench.accounting import cpu, rss
 from bench.processes import StartError
@@ -29,12 +30,12 @@ def startup(stand: Stand) -> None:
                     "idle_cpu": (cpu(peer.pids).total - before) / REST,
                 }
 
-        for number in range(stand.plan.rounds):
+        for number in range(stand.plan.slow_rounds):
             for name in stand.programs:
                 if name in broken:
                     continue
                 try:
-                    stand.take("startup", name, number, lambda n=name: measure(n))
+                    stand.take("startup", name, number, partial(measure, name))
                 except StartError as error:
                     broken.add(name)
                     stand.failed("startup", name, error)

@@ -22,7 +22,7 @@ def _streams(stand: Stand, work: str, count: int) -> None:
     """As near to 50 events a second as the cores beside the proxy's can make."""
     others = max(1, (os.cpu_count() or 1) - 1)
     pace = min(50.0, EVENTS_A_CORE * others / count)
-    ramp = min(4.0, max(1.0, count / 500))
+    ramp = min(2.0, max(1.0, count / 500))
 
     def measure(_: str, peer: Running) -> dict[str, float]:
         arguments = [str(peer.port), str(count), str(ramp), str(STREAM_SECONDS)]
@@ -46,7 +46,7 @@ def _streams(stand: Stand, work: str, count: int) -> None:
         }
 
     with stand.upstream(1 / pace) as upstream, stand.peers(work, upstream) as peers:
-        stand.in_turns(work, peers, stand.plan.stream_rounds, measure)
+        stand.in_turns(work, peers, stand.plan.slow_rounds, measure)
 
 
 def sse_200(stand: Stand) -> None:
