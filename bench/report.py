@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from bench.stats import Spread, ratio, spread
@@ -154,7 +155,7 @@ def _rows(result: Result, table: Table, peers: Sequence[str]) -> Iterator[str]:
     yield f"| {' | '.join(titles)} |"
     yield f"|---{'|---:' * (len(titles) - 1)}|"
     known = {peer: figures(result, table.work, peer, first.figure) for peer in peers}
-    for peer in sorted(peers, key=lambda p: min(known[p], default=0.0) if table.compared else 0):
+    for peer in sorted(peers, key=lambda p: median(known[p] or [0.0]) if table.compared else 0):
         cells = [peer]
         for column in table.columns:
             values = figures(result, table.work, peer, column.figure)
