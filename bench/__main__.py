@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -52,6 +53,8 @@ def main() -> int:
     if shutil.which("wrk") is None:
         print("wrk is needed (Debian package wrk)", file=sys.stderr)
         return 1
+    # an ended run ends what it has started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     limits.raise_open_files()
     programs = {n: p for n in options.peers if (p := PEERS[n].find()) is not None}
     absent = {name: PEERS[name].absent for name in options.peers if name not in programs}
