@@ -5,7 +5,7 @@ PYTHON  ?= python3
 BIN     := $(VENV)/bin
 CONFIG  ?= configs/quickstart.yaml
 
-.PHONY: run test lint check docs clean
+.PHONY: run test lint check docs bench bench-quick clean
 
 run: $(VENV)/.installed ## Install and start the quickstart: a gateway with its agents
 	@$(BIN)/python examples/tour.py &
@@ -25,8 +25,15 @@ check: lint test ## All of it
 docs: $(VENV)/.installed-dev ## Write the generated references anew
 	$(BIN)/python -m fleet.config.reference
 
+bench: $(VENV)/.installed .venv-bench/.installed ## Compare with the peers, about 15 minutes
+	@bench/install-programs.sh
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+bench-quick: ## The same in under 3 minutes, with fewer rounds
+	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
+
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -41,4 +48,12 @@ $(VENV)/.installed: $(VENV)/bin/pip pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Peers that cannot be installed here are named as absent by the benchmark.
+.venv-bench/.installed: bench/constraints.txt | $(VENV)/bin/pip
+	@$(PYTHON) -m venv .venv-bench
+	@for peer in $$(grep -v '^#' $<); do \
+	  .venv-bench/bin/pip install --quiet --disable-pip-version-check "$$peer" || true; \
+	done
 	@touch $@

@@ -1,0 +1,1 @@
+"""Side-by-side benchmark of Headrace and its peers; `python -m bench --help`, `make bench`."""

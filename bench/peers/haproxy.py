@@ -1,0 +1,51 @@
+"""HAProxy: one thread a core, power of two choices, connections kept and shared."""
+
+from __future__ import annotations
+
+from bench.limits import most_connections
+from bench.peers.model import Peer, Setup
+from bench.peers.programs import on_path, says
+
+_CONFIG = """\
+global
+    nbthread {workers}
+    maxconn {connections}
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 300s
+    timeout server 300s
+    timeout http-request 10s
+    timeout http-keep-alive 75s
+    http-reuse always
+frontend clients
+    bind 127.0.0.1:{port} backlog 4096
+    default_backend agents
+backend agents
+    balance random(2)
+{servers}
+"""
+
+
+def _command(program: str, setup: Setup) -> list[str]:
+    path = setup.directory / "haproxy.cfg"
+    servers = "\n".join(
+        f"    server s{number} {host}:{port}" for number, (host, port) in enumerate(setup.endpoints)
+    )
+    path.write_text(
+        _CONFIG.format(
+            workers=setup.workers,
+            connections=most_connections(),
+            port=setup.port,
+            servers=servers,
+        )
+    )
+    return [program, "-db", "-f", str(path)]
+
+
+HAPROXY = Peer(
+    find=on_path("haproxy"),
+    version=says("-v"),
+    command=_command,
+    absent="Debian package haproxy",
+)

@@ -1,0 +1,70 @@
+"""Headrace with its production features on: routes, two versions with weights, power of two
+choices, slots, health checks, request ids, forwarding fields, timeouts, one access line in 100.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import yaml
+
+from bench.peers.model import Peer, Setup
+from headrace.release import installed_version
+
+SLOTS = 2048
+"""Per replica: enough for the works to meet no queue, and counted all the same."""
+
+CANARY = 5
+"""Weight of the second version, of 100."""
+
+
+def config(setup: Setup) -> dict[str, object]:
+    """The configuration. One endpoint makes one version; more are split over two."""
+    urls = [f"http://{host}:{port}" for host, port in setup.endpoints]
+    half = (len(urls) + 1) // 2
+    versions: dict[str, object] = {"v1": _version(100 - CANARY, urls[:half])}
+    if urls[half:]:
+        versions["v2"] = _version(CANARY, urls[half:])
+    decoys = [
+        {"match": {"path": f"/v1/decoy/{number}", "methods": ["POST"]}, "pool": "bench"}
+        for number in range(setup.routes - 1)
+    ]
+    return {
+        "listen": f"127.0.0.1:{setup.port}",
+        "admin": {"listen": "127.0.0.1:0"},
+        "workers": setup.workers,
+        "state_dir": str(setup.directory / "state"),
+        "drain_timeout": "1s",
+        "log": {"level": "warning", "access": {"sample": 0.01}},
+        "routes": [
+            *decoys,
+            {"match": {"path": "/v1/chat", "methods": ["POST"]}, "pool": "bench"},
+        ],
+        "pools": {
+            "bench": {
+                "versions": versions,
+                "concurrency": SLOTS,
+                "balance": "least_request",
+                "health": {"path": "/healthz", "interval": "5s"},
+            }
+        },
+    }
+
+
+def _version(weight: int, urls: list[str]) -> dict[str, object]:
+    return {"weight": weight, "driver": {"static": {"endpoints": urls}}}
+
+
+def _command(program: str, setup: Setup) -> list[str]:
+    path = setup.directory / "headrace.yaml"
+    path.write_text(yaml.safe_dump(config(setup), sort_keys=False))
+    return [program, "-m", "headrace", "run", str(path)]
+
+
+HEADRACE = Peer(
+    find=lambda: sys.executable,
+    version=lambda _: f"headrace {installed_version()}",
+    command=_command,
+    absent="this repository",
+    worker_mark="router.worker",
+)

@@ -1,0 +1,192 @@
+"""The tables: medians over the rounds, with spread, and ratios to HAProxy. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bench.stats import Spread, ratio, spread
+
+Result = Mapping[str, Any]
+"""As stored: see `bench.__main__`."""
+
+BASE = "haproxy"
+
+NOISE = 0.03
+"""Share of the machine's cores taken by others above which a run is said to be noisy."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure, its heading and what it is multiplied by to be shown."""
+
+    figure: str
+    title: str
+    scale: float = 1.0
+    digits: int = 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """One work. The first column is the one compared to HAProxy and shown with its spread."""
+
+    work: str
+    title: str
+    columns: tuple[Column, ...]
+    compared: bool = True
+
+
+_CPU = Column("cpu", "CPU µs/request", 1e6)
+_PLANE = Column("cpu_plane", "worker alone", 1e6)
+_USER = Column("cpu_plane_user", "of it user", 1e6)
+_RPS = Column("rps", "requests/s", digits=0)
+_RSS = Column("rss", "RSS MiB", 1 / (1 << 20))
+_CLOSED = (_CPU, _PLANE, _USER, _RPS, _RSS)
+
+TABLES = (
+    Table("small", "Small POST: 300 B in, 142 B out, 64 connections", _CLOSED),
+    Table(
+        "latency",
+        "Latency of the small POST at 2,000 a second (open loop)",
+        (Column("p50", "p50 ms", 1e3, 3), Column("p99", "p99 ms", 1e3, 3)),
+        compared=False,
+    ),
+    Table(
+        "half",
+        "Latency added to direct at 50 % of its own saturation (open loop)",
+        (
+            Column("added_p99", "added p99 ms", 1e3, 3),
+            Column("added_p50", "added p50 ms", 1e3, 3),
+            Column("rate", "rate/s", digits=0),
+        ),
+        compared=False,
+    ),
+    Table("connect", "Small POST, a new client connection for each", _CLOSED),
+    Table("body-64k", "64 KiB in, 64 KiB out, 32 connections", _CLOSED),
+    Table("body-10m", "10 MiB in, 10 MiB out, 4 connections", _CLOSED),
+    Table("two-workers", "Small POST, two processes or threads each", _CLOSED),
+    *(
+        Table(
+            f"sse-{count}",
+            f"Event streams: {count:,} at once",
+            (
+                Column("cpu", "CPU µs/event", 1e6),
+                Column("cpu_plane", "worker alone", 1e6),
+                Column("cpu_plane_user", "of it user", 1e6),
+                Column("events", "events/s", digits=0),
+                Column("offered", "offered/s", digits=0),
+            ),
+        )
+        for count in (200, 2000)
+    ),
+    Table(
+        "idle",
+        "Idle kept connections",
+        (
+            Column("bytes_each", "RSS growth KiB each", 1 / 1024, 2),
+            Column("connections", "connections", digits=0),
+            _RSS,
+        ),
+        compared=False,
+    ),
+    Table(
+        "startup",
+        "Start to first reply, and at rest",
+        (
+            Column("seconds", "start s", digits=2),
+            _RSS,
+            Column("rss_plane", "worker RSS MiB", 1 / (1 << 20)),
+            Column("idle_cpu", "idle CPU %", 100, 2),
+        ),
+        compared=False,
+    ),
+    Table("replicas", "Headrace, small POST, by number of replicas", _CLOSED, compared=False),
+    Table("routes", "Headrace, small POST, by number of routes", _CLOSED, compared=False),
+)
+
+
+def figures(result: Result, work: str, peer: str, figure: str) -> list[float]:
+    """Values of one figure, round by round."""
+    return [
+        s["figures"][figure]
+        for s in result["samples"]
+        if s["work"] == work and s["peer"] == peer and figure in s["figures"]
+    ]
+
+
+def peers_of(result: Result, work: str) -> list[str]:
+    """Those measured, in the order of the rounds."""
+    return list(dict.fromkeys(s["peer"] for s in result["samples"] if s["work"] == work))
+
+
+def ratio_to_base(result: Result, work: str, peer: str, figure: str) -> Spread | None:
+    """Median of the ratio to HAProxy, round by round."""
+    mine, base = (figures(result, work, name, figure) for name in (peer, BASE))
+    return ratio(mine, base)
+
+
+def text(result: Result) -> str:
+    """All tables as Markdown."""
+    return "\n".join(_lines(result))
+
+
+def _lines(result: Result) -> Iterator[str]:
+    for table in TABLES:
+        peers = peers_of(result, table.work)
+        if peers:
+            yield f"### {table.title}"
+            yield ""
+            yield from _rows(result, table, peers)
+            yield ""
+    for name, how in result["absent"].items():
+        yield f"- absent: {name} (to be had as {how})"
+    for where, why in result["failures"].items():
+        yield f"- not measured: {where}: {why.splitlines()[0][:160]}"
+    yield f"- {noise(result)}"
+
+
+def _rows(result: Result, table: Table, peers: Sequence[str]) -> Iterator[str]:
+    first = table.columns[0]
+    titles = ["proxy", *(column.title for column in table.columns)]
+    if table.compared:
+        titles.append("× HAProxy")
+    yield f"| {' | '.join(titles)} |"
+    yield f"|---{'|---:' * (len(titles) - 1)}|"
+    known = {peer: figures(result, table.work, peer, first.figure) for peer in peers}
+    for peer in sorted(peers, key=lambda p: median(known[p] or [0.0]) if table.compared else 0):
+        cells = [peer]
+        for column in table.columns:
+            values = figures(result, table.work, peer, column.figure)
+            cells.append(_cell(values, column, ends=column is first))
+        if table.compared:
+            found = ratio_to_base(result, table.work, peer, first.figure)
+            cells.append("" if found is None else f"{found.median:.2f}")
+        yield f"| {' | '.join(cells)} |"
+
+
+def _cell(values: Sequence[float], column: Column, *, ends: bool) -> str:
+    if not values:
+        return ""
+    found = spread(values)
+    shown = f"{found.median * column.scale:,.{column.digits}f}"
+    if ends and len(values) > 1:
+        low, high = (f"{v * column.scale:,.{column.digits}f}" for v in (found.low, found.high))
+        shown += f" ({low} to {high})"
+    return shown
+
+
+def noise(result: Result) -> str:
+    """What else the machine did meanwhile, in words."""
+    samples = result["samples"]
+    elapsed = result["seconds"] * result["machine"]["cores"] or 1
+    strangers = sum(s["strangers"] for s in samples) / elapsed
+    stolen = sum(s["stolen"] for s in samples) / elapsed
+    base = figures(result, "small", BASE, "cpu")
+    width = spread(base).width if base else 0.0
+    verdict = "noisy" if strangers + stolen > NOISE or width > 0.15 else "quiet"
+    return (
+        f"the machine was {verdict}: other processes took {strangers:.1%} of its cores, the host "
+        f"{stolen:.1%}; HAProxy's rounds of the small POST spread by {width:.0%} of their median"
+    )
