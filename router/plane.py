@@ -39,8 +39,8 @@ SUSPENSION = 1.0
 UNROUTED_BLOCK = 0
 
 
-class Corked(Protocol):
-    """A connection that gathers what it writes while the plane is corked."""
+class Gathering(Protocol):
+    """A connection that gathers what it writes."""
 
     def flush(self) -> None:
         """Write what was gathered."""
@@ -64,11 +64,8 @@ class Plane:
         self.timeouts: TimeoutsEntry
         self.limits: LimitsEntry
         self.draining = False
-        self.corked = False
-        """Connections gather what they write until `uncork`: a head and its body, or the pieces of
-        one read, then take one system call instead of several (a third of the CPU time of a small
-        POST was in `write`)."""
-        self._uncorked: list[Corked] = []
+        self._soon: Callable[[Callable[[], None]], object] = self._loop.call_soon
+        self._gathering: list[Gathering] = []
         self.downstreams: set[Downstream] = set()
         self._suspended: list[Replica] = []
         self._dials: set[asyncio.Task[None]] = set()
@@ -179,18 +176,26 @@ class Plane:
         self.downstreams.discard(downstream)
         self._row[worker_at() + words.CONNECTIONS_CLOSED] += 1
 
-    def gathers(self, connection: Corked) -> None:
-        """`connection` has something to flush when the cork is drawn."""
-        self._uncorked.append(connection)
+    def gathers(self, connection: Gathering) -> None:
+        """`connection` has begun to gather what it writes: let it flush once this turn of the
+        loop is over.
 
-    def uncork(self) -> None:
-        """Let every connection write what it has gathered."""
-        self.corked = False
-        waiting = self._uncorked
-        if waiting:
-            self._uncorked = []
-            for connection in waiting:
+        A head and its body, or the pieces of one read, then take one system call, and a peer that
+        is woken finds all there is for it. A small POST takes 0.7 to 0.86 of the CPU time that
+        flushing after each read takes (medians of alternating rounds, two machines' loads).
+        """
+        if not self._gathering:
+            self._soon(self._flush)
+        self._gathering.append(connection)
+
+    def _flush(self) -> None:
+        gathering, self._gathering = self._gathering, []
+        for connection in gathering:
+            try:
                 connection.flush()
+            except Exception as error:
+                context = {"message": "a connection cannot be written to", "exception": error}
+                self._loop.call_exception_handler(context)
 
     # time
 

@@ -180,15 +180,12 @@ class Downstream(asyncio.Protocol):
         before = self._in_head
         if before:
             self._head_size += len(data)
-        self._plane.corked = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass
         except httptools.HttpParserError as error:
             self._bad_input(str(error))
-        finally:
-            self._plane.uncork()
         if before and self._in_head and not self._deaf:
             self._check_head_size(self._head_size)
 
@@ -387,6 +384,7 @@ class Downstream(asyncio.Protocol):
         if self._exchange is not None and self._framing is Framing.UNTIL_CLOSE:
             self._reset()
         else:
+            self.flush()
             self._transport.close()
 
     def _reset(self) -> None:
@@ -447,15 +445,12 @@ class Downstream(asyncio.Protocol):
     # helpers
 
     def _write(self, data: bytes) -> None:
-        if self._plane.corked:
-            if not self._out:
-                self._plane.gathers(self)
-            self._out.append(data)
-        else:
-            self._transport.write(data)
+        if not self._out:
+            self._plane.gathers(self)
+        self._out.append(data)
 
     def flush(self) -> None:
-        """Write what was gathered (`router.plane.Corked`)."""
+        """Write what was gathered (`router.plane.Gathering`)."""
         out, self._out = self._out, []
         if out:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))

@@ -219,13 +219,6 @@ class Upstream(asyncio.Protocol):
             # bytes nobody asked for: whatever they are, they belong to no request
             self.abort()
             return
-        self._plane.corked = True
-        try:
-            self._read(exchange, data)
-        finally:
-            self._plane.uncork()
-
-    def _read(self, exchange: Exchange, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -299,15 +292,12 @@ class Upstream(asyncio.Protocol):
             self._complete = True
 
     def _write(self, data: bytes) -> None:
-        if self._plane.corked:
-            if not self._out:
-                self._plane.gathers(self)
-            self._out.append(data)
-        else:
-            self._transport.write(data)
+        if not self._out:
+            self._plane.gathers(self)
+        self._out.append(data)
 
     def flush(self) -> None:
-        """Write what was gathered (`router.plane.Corked`)."""
+        """Write what was gathered (`router.plane.Gathering`)."""
         out, self._out = self._out, []
         if out and not self._closed:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))

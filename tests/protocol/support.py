@@ -264,6 +264,7 @@ class Rig:
         log = AccessLog(self._logged, lambda: 0, self.row)
         self.plane = ScriptedPlane(self.row, self.told.append, log)
         self.plane.rig = self
+        self.plane._soon = self.later
         self.configure()
         self.members(version("v1", replica("a-1")))
 

@@ -165,15 +165,17 @@ async def test_an_event_reaches_the_client_in_the_turn_it_is_read(rig: Rig) -> N
     client = rig.client()
     client.send(GET)
     upstream = rig.replica.protocol
-    upstream.data_received(
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
-    assert client.take().endswith(b"Transfer-Encoding: chunked\r\n\r\n")
+
+    def read(data: bytes) -> bytes:
+        upstream.data_received(data)
+        rig.turn()
+        return client.take()
+
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
+    assert read(head + b"\r\n").endswith(b"Transfer-Encoding: chunked\r\n\r\n")
     for n in range(3):
-        upstream.data_received(b"9\r\ndata: %d\n\n\r\n" % n)
-        assert client.take() == b"9\r\ndata: %d\n\n\r\n" % n
-    upstream.data_received(b"0\r\n\r\n")
-    assert client.take() == b"0\r\n\r\n"
+        assert read(b"9\r\ndata: %d\n\n\r\n" % n) == b"9\r\ndata: %d\n\n\r\n" % n
+    assert read(b"0\r\n\r\n") == b"0\r\n\r\n"
 
 
 async def test_a_body_is_passed_on_while_it_comes(rig: Rig) -> None:
