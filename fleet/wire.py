@@ -74,6 +74,7 @@ class TimeoutsEntry(Struct, frozen=True, kw_only=True):
     first_byte: float
     stream_idle: float
     upstream_keep_alive: float
+    tunnel_idle: float = 300.0
 
 
 class LimitsEntry(Struct, frozen=True, kw_only=True):
@@ -84,6 +85,7 @@ class LimitsEntry(Struct, frozen=True, kw_only=True):
     target: int
     body: int
     connections: int
+    body_rate: int = 0
 
 
 class ListenerEntry(Struct, frozen=True, kw_only=True):
@@ -120,6 +122,8 @@ class Table(Struct, frozen=True, kw_only=True, tag="table"):
     """Networks, or `unix`; see `router.peer`."""
     upstream_tls: tuple[UpstreamTlsEntry, ...] = ()
     """Of the versions that have TLS endpoints."""
+    paths: str = "canonical"
+    """See `fleet.config.schema.Config.paths`."""
 
 
 class Members(Struct, frozen=True, kw_only=True, tag="members"):

@@ -55,6 +55,7 @@ def table(
         log_sample=config.log.access.sample,
         trusted_proxies=config.trusted_proxies,
         upstream_tls=tuple(_upstream_tls(config)),
+        paths=config.paths,
     )
 
 

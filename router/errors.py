@@ -18,16 +18,25 @@ class Refusal(Exception):  # noqa: N818 - an answer to give, not a failure of ou
     """A request answered by the gateway instead of a replica."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, retry_after: int | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after: int | None = None,
+        allow: bytes | None = None,
     ) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.allow = allow
 
     def body(self, request_id: bytes) -> bytes:
-        """The JSON body."""
+        """The JSON body; none when the status allows none."""
+        if self.status == 204:
+            return b""
         error = {"code": self.code, "message": self.message, "request_id": request_id.decode()}
         return _encode({"error": error}) + b"\n"
 

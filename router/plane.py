@@ -63,6 +63,7 @@ class Plane:
         self.trusted = TrustedProxies()
         self.timeouts: TimeoutsEntry
         self.limits: LimitsEntry
+        self.refuse_paths = False
         self.draining = False
         self._soon: Callable[[Callable[[], None]], object] = self._loop.call_soon
         self._gathering: list[Gathering] = []
@@ -83,6 +84,7 @@ class Plane:
         """Serve a new generation."""
         self.timeouts = table.timeouts
         self.limits = table.limits
+        self.refuse_paths = table.paths == "refuse"
         self.log.enabled = table.log_enabled
         self.log.sample = table.log_sample
         self.trusted = TrustedProxies(table.trusted_proxies)

@@ -17,7 +17,7 @@ from router.split import Split
 
 if TYPE_CHECKING:
     from router.balance import Balancer
-    from router.http.exchange import UpstreamPort
+    from router.http.ports import UpstreamPort
 
 
 class Waiter(Protocol):

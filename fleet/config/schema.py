@@ -97,6 +97,9 @@ class Timeouts(Model):
     stream_idle: PositiveDuration = Field(
         300.0, description="Longest silence inside a reply's body; the stream is cut."
     )
+    tunnel_idle: PositiveDuration = Field(
+        300.0, description="Longest time a websocket is silent both ways; both sides are closed."
+    )
     upstream_keep_alive: Duration = Field(
         4.0,
         description="Longest idle time of a kept connection to a replica. Keep it below the "
@@ -112,6 +115,11 @@ class Limits(Model):
     target: Size = Field(16384, description="Length of the request target; 414.")
     body: Size = Field(
         1 << 30, description="Length of a request body; 413. Bodies are streamed, never held."
+    )
+    body_rate: Size = Field(
+        240,
+        description="Least speed of a request body, in bytes a second, once it has taken "
+        "`timeouts.body`; 408. Time in which it may not be sent does not count. 0: any speed.",
     )
     connections: int = Field(
         16384, ge=1, description="Client connections per worker; more get 503 and are closed."
@@ -398,5 +406,11 @@ class Config(Model):
     log: Log = Field(default=Log(), description="Logs.")
     timeouts: Timeouts = Field(default=Timeouts(), description="Time limits.")
     limits: Limits = Field(default=Limits(), description="Size limits.")
+    paths: Literal["canonical", "refuse"] = Field(
+        "canonical",
+        description="A path with `.` or `..` segments, doubled slashes or needless "
+        "percent-encoding (`%2F` included) is brought into its canonical form before routes are "
+        "matched and is sent on in that form, or refused with 400.",
+    )
     routes: tuple[Route, ...] = Field((), description="Requests to pools, in order.")
     pools: dict[Name, Pool] = Field({}, description="The agent services.")

@@ -9,7 +9,8 @@ from router.http.head import Framing
 from router.http.reply import ReplyHead
 
 CLOSE = b"Connection: close\r\n"
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+KEEP_ALIVE = b"Connection: keep-alive\r\n"
+_UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
@@ -22,8 +23,20 @@ def body_framing(head: ReplyHead, minor: int) -> Framing:
     return framing
 
 
-def reply_head(head: ReplyHead, framing: Framing, extra: bytes, *, close: bool) -> bytes:
-    """A replica's reply head as passed on, with `extra` header lines."""
+def interim_head(head: ReplyHead) -> bytes:
+    """A 1xx reply as passed on (RFC 9110 section 15.2)."""
+    return b"%b%b\r\n" % (status_line(head.status), head.lines)
+
+
+def switch_head(head: ReplyHead, extra: bytes) -> bytes:
+    """The head that opens a tunnel, with `extra` header lines."""
+    return b"%b%b%b%b\r\n" % (status_line(head.status), head.lines, extra, _UPGRADE)
+
+
+def reply_head(head: ReplyHead, framing: Framing, extra: bytes, connection: bytes) -> bytes:
+    """A replica's reply head as passed on, with `extra` header lines and the one that says what
+    becomes of the connection.
+    """
     line = STATUS_LINES.get(head.status) or status_line(head.status)
     if framing is Framing.CHUNKED:
         last = _CHUNKED
@@ -31,21 +44,21 @@ def reply_head(head: ReplyHead, framing: Framing, extra: bytes, *, close: bool) 
         last = b"Content-Length: %d\r\n" % head.length
     else:
         last = b""
-    if close:
-        last += CLOSE
-    return b"%b%b%b%b\r\n" % (line, head.lines, extra, last)
+    return b"%b%b%b%b%b\r\n" % (line, head.lines, extra, last, connection)
 
 
-def refusal_head(refusal: Refusal, length: int, request_id: bytes, *, close: bool) -> bytes:
+def refusal_head(refusal: Refusal, length: int, request_id: bytes, connection: bytes) -> bytes:
     """The head of a reply the gateway makes itself, with a JSON body of `length` bytes."""
     lines = [
         status_line(refusal.status),
-        b"Content-Type: application/json\r\nContent-Length: %d\r\n" % length,
         b"Date: %b\r\nX-Request-Id: %b\r\n" % (formatdate(usegmt=True).encode(), request_id),
     ]
+    if refusal.status != 204:
+        lines.append(b"Content-Type: application/json\r\nContent-Length: %d\r\n" % length)
     if refusal.retry_after is not None:
         lines.append(b"Retry-After: %d\r\n" % refusal.retry_after)
-    if close:
-        lines.append(CLOSE)
+    if refusal.allow is not None:
+        lines.append(b"Allow: %b\r\n" % refusal.allow)
+    lines.append(connection)
     lines.append(b"\r\n")
     return b"".join(lines)

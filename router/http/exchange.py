@@ -9,6 +9,7 @@ no task, future or timer. Its phases follow one another, each may be skipped by 
     CONNECTING a slot is leased; a connection to the replica is being made
     FORWARD    the request is on its way; no byte of a reply has come
     RELAY      the reply's head has been passed on: the exchange is committed
+    TUNNEL     the replica has switched protocols: bytes go both ways until either side ends
     DONE       finished, exactly once, whatever happened
 
 Before RELAY a failed connection, or for requests that may be repeated (RFC 9110 section 9.2.2)
@@ -21,14 +22,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from enum import IntEnum
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from fleet.telemetry import slab as words
 from fleet.telemetry.histogram import BOUNDS
 from router.errors import Refusal
-from router.http.head import RequestHead
+from router.http.head import ALLOW, RequestHead
+from router.http.ports import DownstreamPort, UpstreamPort
 from router.http.reply import ReplyHead
-from router.peer import Peer
 from router.pool import Counters, Replica, Version
 
 if TYPE_CHECKING:
@@ -53,81 +54,8 @@ class Phase(IntEnum):
     CONNECTING = 2
     FORWARD = 3
     RELAY = 4
-    DONE = 5
-
-
-class DownstreamPort(Protocol):
-    """The client's connection, as an exchange sees it."""
-
-    peer: Peer
-    paused: bool
-    """The client does not take bytes fast enough."""
-
-    def send_head(self, head: ReplyHead, extra: bytes) -> None:
-        """Pass on a reply's head, with further header lines."""
-        ...
-
-    def send_body(self, data: bytes) -> None:
-        """Pass on a piece of the reply's body."""
-        ...
-
-    def send_end(self) -> None:
-        """The reply is whole."""
-        ...
-
-    def send_continue(self) -> None:
-        """Ask for the body (100 Continue)."""
-        ...
-
-    def send_refusal(self, refusal: Refusal, request_id: bytes) -> int:
-        """Answer instead of a replica; gives the bytes of the body."""
-        ...
-
-    def truncate(self) -> None:
-        """Cut the reply short so that the client cannot take it for whole."""
-        ...
-
-    def hold(self, on: bool) -> None:
-        """Stop or go on reading the request's body."""
-        ...
-
-    def exchange_done(self, exchange: Exchange) -> None:
-        """The exchange is over; the connection may go on to the next."""
-        ...
-
-
-class UpstreamPort(Protocol):
-    """A connection to a replica, as an exchange sees it."""
-
-    reused: bool
-
-    def send(self, exchange: Exchange) -> None:
-        """Send the request's head; the connection is the exchange's until its reply ends."""
-        ...
-
-    def send_body(self, data: bytes) -> None:
-        """Send a piece of the request's body."""
-        ...
-
-    def send_end(self) -> None:
-        """The request is whole."""
-        ...
-
-    def hold(self, on: bool) -> None:
-        """Stop or go on reading the reply."""
-        ...
-
-    def keep(self) -> None:
-        """The reply is whole: keep the connection for another exchange if it can be."""
-        ...
-
-    def abort(self) -> None:
-        """Close at once: the reply is not wanted any more."""
-        ...
-
-    def close(self) -> None:
-        """Close a kept connection."""
-        ...
+    TUNNEL = 5
+    DONE = 6
 
 
 class Exchange:
@@ -140,6 +68,7 @@ class Exchange:
         "_counters",
         "_downstream",
         "_plane",
+        "_trailers",
         "_version",
         "bytes_in",
         "bytes_out",
@@ -174,6 +103,7 @@ class Exchange:
         self.upstream: UpstreamPort | None = None
         self._body: list[bytes] | None = []
         self._body_size = 0
+        self._trailers = b""
         self.request_ended = False
         self._attempts = 0
         self.queued_until = 0.0
@@ -215,6 +145,9 @@ class Exchange:
         limit = self._plane.limits.body
         if max(head.length, self.bytes_in) > limit:
             self.refuse(_too_large(limit))
+            return
+        if head.final:
+            self.refuse(Refusal(204, "max_forwards", "Max-Forwards is used up", allow=ALLOW))
             return
         self.queued_until = self.started + version.pool.entry.queue_timeout
         self._admit(version)
@@ -274,9 +207,6 @@ class Exchange:
 
     def connected(self, upstream: UpstreamPort) -> None:
         """A connection is there, new or kept: send what there is of the request."""
-        if self.head.expect_continue and not self.request_ended:
-            self.head.expect_continue = False
-            self._downstream.send_continue()
         self.phase = Phase.FORWARD
         self.upstream = upstream
         self.sent_at = monotonic()
@@ -290,7 +220,7 @@ class Exchange:
         for piece in pieces:
             upstream.send_body(piece)
         if self.request_ended:
-            upstream.send_end()
+            upstream.send_end(self._trailers)
 
     def connect_failed(self, error: str) -> None:
         """No connection could be made: nothing was sent, so another replica may be tried."""
@@ -329,26 +259,40 @@ class Exchange:
         if self.upstream is not None:
             self.upstream.send_body(data)
 
-    def request_end(self) -> None:
-        """The request's body is whole."""
+    def request_end(self, trailers: bytes) -> None:
+        """The request's body is whole but for these trailer lines."""
         self.request_ended = True
+        self._trailers = trailers
         if self.upstream is not None:
-            self.upstream.send_end()
+            self.upstream.send_end(trailers)
 
     # FORWARD and RELAY
 
+    def reply_interim(self, head: ReplyHead) -> None:
+        """A 1xx reply has come. A client of HTTP/1.0 knows none, and 100 is for those who wait."""
+        if head.status == 100:
+            if not self.head.expect_continue or self.request_ended:
+                return
+            self.head.expect_continue = False
+        if self.head.minor:
+            self._downstream.send_interim(head)
+
     def reply_head(self, head: ReplyHead) -> None:
-        """The head of the final reply has come."""
+        """The head of the final reply has come, or 101."""
         self.first_byte_at = monotonic()
         self._observe(words.FIRST_BYTE, words.FIRST_BYTE_US, self.first_byte_at - self.sent_at)
-        self.phase = Phase.RELAY
         self.status = head.status
         self._body = None
         assert self._version is not None
         extra = b"X-Request-Id: " + self.request_id + b"\r\n"
         if self._version.pool.entry.served_by:
             extra += b"X-Served-By: " + self._version.served_by + b"\r\n"
-        self._downstream.send_head(head, extra)
+        if head.status == 101:
+            self.phase = Phase.TUNNEL
+            self._downstream.open_tunnel(head, extra)
+        else:
+            self.phase = Phase.RELAY
+            self._downstream.send_head(head, extra)
         if self._downstream.paused and self.upstream is not None:
             self.upstream.hold(True)
 
@@ -357,8 +301,19 @@ class Exchange:
         self.bytes_out += len(data)
         self._downstream.send_body(data)
 
-    def reply_end(self) -> None:
-        """The reply is whole."""
+    def tunnel_in(self, data: bytes) -> None:
+        """The client has sent bytes through the tunnel."""
+        self.bytes_in += len(data)
+        if self.upstream is not None:
+            self.upstream.send_tunnelled(data)
+
+    def tunnel_out(self, data: bytes) -> None:
+        """The replica has sent bytes through the tunnel."""
+        self.bytes_out += len(data)
+        self._downstream.send_tunnelled(data)
+
+    def reply_end(self, trailers: bytes) -> None:
+        """The reply is whole but for these trailer lines."""
         upstream = self.upstream
         assert upstream is not None
         self.upstream = None
@@ -366,13 +321,17 @@ class Exchange:
             upstream.keep()
         else:
             upstream.abort()
-        self._downstream.send_end()
+        self._downstream.send_end(trailers)
         self.finish("ok")
 
     def upstream_lost(self, code: str, message: str, *, status: int = 502) -> None:
         """The connection to the replica ended, or broke the rules, before the reply was whole."""
         upstream, self.upstream = self.upstream, None
         assert upstream is not None
+        if self.phase is Phase.TUNNEL:
+            self._downstream.close_tunnel()
+            self.finish("ok" if code == "upstream_truncated" else code)
+            return
         self._counters.add(words.UPSTREAM_FAILURES)
         if self.phase is Phase.RELAY:
             self._downstream.truncate()
@@ -395,7 +354,7 @@ class Exchange:
 
     def downstream_paused(self, on: bool) -> None:
         """The client has stopped, or begun again, to take bytes."""
-        if self.upstream is not None and self.phase is Phase.RELAY:
+        if self.upstream is not None and self.phase >= Phase.RELAY:
             self.upstream.hold(on)
 
     def upstream_paused(self, on: bool) -> None:
@@ -408,6 +367,12 @@ class Exchange:
         """The client has closed its connection: whatever is being done for it stops now."""
         if self.phase is Phase.DONE:
             return
+        if self.phase is Phase.TUNNEL:
+            upstream, self.upstream = self.upstream, None
+            if upstream is not None:
+                upstream.close()
+            self.finish("ok")
+            return
         self._counters.add(words.CLIENT_ABORTS)
         self._stop_upstream()
         self.finish("client_gone")
@@ -416,7 +381,7 @@ class Exchange:
         """Something other than the replica went wrong: answer if that is still possible."""
         if self.phase is Phase.DONE:
             return
-        committed = self.phase is Phase.RELAY
+        committed = self.phase >= Phase.RELAY
         self._stop_upstream()
         if committed:
             self._downstream.truncate()

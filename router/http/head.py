@@ -1,20 +1,19 @@
 """The head of a request: checked, understood, and ready to be sent on. Pure.
 
-httptools (llhttp) has already refused bad bytes, bare LF, obs-fold, several Content-Length and
-Content-Length with Transfer-Encoding. What it lets through and a gateway must not is refused
-here: several or bad Hosts, transfer codings other than one `chunked`, chunked on HTTP/1.0,
-upgrades, dot segments in the path (RFC 9112 sections 3.2, 6.1 and 11).
+The grammar has been checked (`router.http.grammar`). What is grammatical and a gateway must not
+let through is refused here: several or bad Hosts, ambiguous framing, transfer codings other than
+one `chunked`, chunked on HTTP/1.0, twins of framing fields (RFC 9112 sections 3.2, 6.1 and 11).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from enum import Enum
 
 from router.errors import Refusal
-
-RawHeaders = Sequence[tuple[bytes, bytes]]
+from router.http.grammar import TOKEN, RawHeaders
+from router.http.names import FRAMING_TWINS, HOP_BY_HOP, PROTECTED, REWRITTEN, REWRITTEN_TWINS
+from router.http.target import canonical_target, host_of, split_target
 
 
 class Framing(Enum):
@@ -26,43 +25,15 @@ class Framing(Enum):
     UNTIL_CLOSE = "until-close"
 
 
-HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"content-length",
-    }
-)
-"""Not passed on in either direction; framing is written anew (RFC 9110 section 7.6.1)."""
+ALLOW = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
-_REWRITTEN = frozenset(
-    {
-        b"expect",
-        b"forwarded",
-        b"host",
-        b"x-forwarded-client-cert",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-proto",
-        b"x-request-id",
-    }
-)
-_NOTED = HOP_BY_HOP | _REWRITTEN
+_NOTED = HOP_BY_HOP | REWRITTEN | FRAMING_TWINS | REWRITTEN_TWINS
 
-_PROTECTED = frozenset({b"authorization", b"cookie", b"host", b"x-request-id"})
-"""Never removed because a client names them in Connection."""
-
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
-_DOT_SEGMENT = re.compile(rb"(?:^|/|%2f|\\|%5c)(?:\.|%2e){1,2}(?:$|/|%2f|\\|%5c)", re.IGNORECASE)
+_TOKEN = re.compile(TOKEN)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
+_LENGTH = re.compile(rb"[0-9]{1,19}")
 _BLANKS = b" \t"
-"""Not part of a value (RFC 9110 section 5.5); llhttp leaves those behind it in place."""
+"""Not part of a value (RFC 9110 section 5.5); the grammar leaves those behind it in place."""
 
 
 class RequestHead:
@@ -73,6 +44,7 @@ class RequestHead:
     __slots__ = (
         "authority",
         "expect_continue",
+        "final",
         "framing",
         "headers",
         "host",
@@ -84,6 +56,7 @@ class RequestHead:
         "path",
         "request_id",
         "target",
+        "websocket",
     )
 
     method: bytes
@@ -96,6 +69,10 @@ class RequestHead:
     length: int
     keep_alive: bool
     expect_continue: bool
+    final: bool
+    """Max-Forwards has come down to 0: not to be passed on."""
+    websocket: bool
+    """The client asks for a websocket (RFC 6455 section 4.1)."""
     request_id: bytes | None
     lines: bytes
     headers: list[tuple[bytes, bytes]]
@@ -118,24 +95,26 @@ class RequestHead:
         return None
 
 
-def parse_head(method: bytes, target: bytes, version: str, raw: RawHeaders) -> RequestHead:
-    """Check and understand a request head.
+def parse_head(
+    method: bytes, target: bytes, minor: int, raw: RawHeaders, *, refuse_paths: bool = False
+) -> RequestHead:
+    """Check and understand the head of an HTTP/1.`minor` request.
 
-    `version` is "1.0" or "1.1". Raises `Refusal` (400, 405, 417, 501 or 505).
+    `refuse_paths`: see `canonical_target`. Raises `Refusal` (400, 405, 417 or 501).
     """
-    if version not in ("1.1", "1.0"):
-        raise Refusal(505, "bad_version", f"HTTP/{version} is not supported; use HTTP/1.1")
     head = RequestHead()
     head.method = method
-    head.minor = minor = 1 if version == "1.1" else 0
+    head.minor = minor
     head.headers = headers = []
-    hosts: list[bytes] = []
+    host: bytes | None = None
     length: bytes | None = None
     coding: bytes | None = None
     connection: bytes | None = None
+    upgrade: bytes | None = None
+    hops: bytes | None = None
+    trailers = False
     head.expect_continue = False
     head.request_id = None
-    upgrade = False
     kept: list[tuple[bytes, bytes, bytes]] = []
     for name, value in raw:
         key = name.lower()
@@ -145,7 +124,9 @@ def parse_head(method: bytes, target: bytes, version: str, raw: RawHeaders) -> R
             continue
         value = value.strip(_BLANKS)
         if key == b"host":
-            hosts.append(value)
+            if host is not None:
+                raise Refusal(400, "bad_host", "exactly one Host field is needed")
+            host = value
         elif key == b"content-length":
             length = value if length is None else b"?"
         elif key == b"transfer-encoding":
@@ -153,28 +134,51 @@ def parse_head(method: bytes, target: bytes, version: str, raw: RawHeaders) -> R
         elif key == b"connection":
             connection = value if connection is None else connection + b"," + value
         elif key == b"upgrade":
-            upgrade = True
+            upgrade = value if upgrade is None else upgrade + b"," + value
+        elif key == b"te":
+            trailers = trailers or b"trailers" in value.lower()
         elif key == b"expect":
             if value.lower() != b"100-continue":
                 raise Refusal(417, "bad_expect", "the only expectation known is 100-continue")
             head.expect_continue = minor == 1
-        elif key == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            head.request_id = value
+        elif key == b"max-forwards":
+            hops = value
+        elif key == b"x-request-id":
+            if _REQUEST_ID.fullmatch(value):
+                head.request_id = value
+        elif key in FRAMING_TWINS:
+            raise Refusal(400, "bad_framing", "a framing field is written with an underscore")
 
     if method in (b"CONNECT", b"TRACE"):
-        raise Refusal(405, "method_not_allowed", f"{method.decode()} is not served here")
-    if upgrade:
-        raise Refusal(501, "upgrade_unsupported", "protocol upgrades are not supported yet")
+        message = f"{method.decode()} is not served here"
+        raise Refusal(405, "method_not_allowed", message, allow=ALLOW)
+    if host is None and minor == 1:
+        raise Refusal(400, "bad_host", "exactly one Host field is needed")
     _set_framing(head, coding, length, minor)
-    _set_target(head, target, hosts, minor)
+    head.authority, target = split_target(method, target, host or b"")
+    head.target = target = canonical_target(target, refuse=refuse_paths)
+    head.path = target.partition(b"?")[0] if target != b"*" else b"/"
+    head.host = host_of(head.authority)
 
     head.keep_alive = minor == 1
+    tokens: set[bytes] = set()
     if connection is not None:
-        tokens = {t.strip() for t in connection.lower().split(b",")}
-        head.keep_alive = minor == 1 and b"close" not in tokens
-        drop = tokens - _PROTECTED
+        tokens = {t.strip(_BLANKS) for t in connection.lower().split(b",")}
+        head.keep_alive = b"close" not in tokens and (minor == 1 or b"keep-alive" in tokens)
+        drop = tokens - PROTECTED
         kept = [k for k in kept if k[0] not in drop]
-    head.lines = b"".join([b"%b: %b\r\n" % (name, value) for _, name, value in kept])
+    if upgrade is not None:
+        _check_upgrade(head, upgrade, tokens)
+    head.websocket = upgrade is not None and upgrade.lower() == b"websocket"
+    if head.framing is Framing.NONE:
+        head.expect_continue = False
+    lines = [b"%b: %b\r\n" % (name, value) for _, name, value in kept]
+    if trailers and not head.websocket:
+        lines.append(b"TE: trailers\r\nConnection: TE\r\n")
+    head.final = False
+    if hops is not None:
+        lines.append(_max_forwards(head, hops))
+    head.lines = b"".join(lines)
     return head
 
 
@@ -185,14 +189,12 @@ def _set_framing(head: RequestHead, coding: bytes | None, length: bytes | None, 
             raise Refusal(400, "bad_framing", "HTTP/1.0 has no Transfer-Encoding")
         if length is not None:
             raise Refusal(400, "bad_framing", "Content-Length together with Transfer-Encoding")
-        codings = [c.strip() for c in coding.lower().split(b",")]
-        if codings.count(b"chunked") != 1 or codings[-1] != b"chunked":
-            raise Refusal(400, "bad_framing", "Transfer-Encoding must end with one chunked")
-        if len(codings) > 1:
-            raise Refusal(501, "coding_unsupported", "transfer codings other than chunked")
+        codings = [c.strip(_BLANKS) for c in coding.lower().split(b",")]
+        if codings != [b"chunked"]:
+            raise _bad_coding(codings)
         head.framing = Framing.CHUNKED
     elif length is not None:
-        if not _LENGTH.fullmatch(length):
+        if not _LENGTH.fullmatch(length) or int(length) >= 1 << 63:
             raise Refusal(400, "bad_framing", "Content-Length must be one plain number")
         head.length = int(length)
         head.framing = Framing.LENGTH if head.length else Framing.NONE
@@ -200,36 +202,39 @@ def _set_framing(head: RequestHead, coding: bytes | None, length: bytes | None, 
         head.framing = Framing.NONE
 
 
-def _set_target(head: RequestHead, target: bytes, hosts: list[bytes], minor: int) -> None:
-    if len(hosts) > 1 or (minor == 1 and not hosts):
-        raise Refusal(400, "bad_host", "exactly one Host field is needed")
-    authority = hosts[0] if hosts else b""
-    if authority and not _HOST.fullmatch(authority):
-        raise Refusal(400, "bad_host", "the Host field is not a host and port")
-    if target[:1] == b"/" or (target == b"*" and head.method == b"OPTIONS"):
-        pass
-    elif target[:7].lower() == b"http://" or target[:8].lower() == b"https://":
-        rest = target.split(b"://", 1)[1]
-        cut = min((i for i in (rest.find(b"/"), rest.find(b"?")) if i >= 0), default=len(rest))
-        authority, target = rest[:cut], rest[cut:]
-        if not _HOST.fullmatch(authority):
-            raise Refusal(400, "bad_host", "the target's authority is not a host and port")
-        if target[:1] != b"/":
-            target = b"/" + target
-    else:
-        raise Refusal(400, "bad_target", "the request target must start with /")
-    if b"#" in target or b"\\" in target:
-        raise Refusal(400, "bad_target", "the request target has # or a backslash")
-    path = target.partition(b"?")[0]
-    if (b"." in path or b"%2" in path) and _DOT_SEGMENT.search(path):
-        raise Refusal(400, "bad_target", "the path has . or .. segments")
-    head.target = target
-    head.path = path
-    head.authority = authority
-    head.host = _without_port(authority).lower()
+def _bad_coding(codings: list[bytes]) -> Refusal:
+    if codings.count(b"chunked") > 1 or b"chunked" in codings[:-1]:
+        return Refusal(400, "bad_framing", "chunked must be the last transfer coding, once")
+    if not all(_TOKEN.fullmatch(c) for c in codings):
+        return Refusal(400, "bad_framing", "Transfer-Encoding is malformed")
+    return Refusal(501, "coding_unsupported", "the only transfer coding known is chunked")
 
 
-def _without_port(authority: bytes) -> bytes:
-    if authority[:1] == b"[":
-        return authority.partition(b"]")[0] + b"]"
-    return authority.partition(b":")[0]
+def _check_upgrade(head: RequestHead, upgrade: bytes, connection: set[bytes]) -> None:
+    """A websocket must be asked for properly; an offer of h2c is declined by not taking it up
+    (RFC 9110 section 7.8); anything else is refused.
+    """
+    protocols = {p.strip(_BLANKS) for p in upgrade.lower().split(b",")}
+    if protocols == {b"h2c"} and head.framing is Framing.NONE:
+        return
+    if protocols != {b"websocket"}:
+        raise Refusal(501, "upgrade_unsupported", "the only upgrade known is to websocket")
+    if (
+        head.method != b"GET"
+        or head.minor == 0
+        or head.framing is not Framing.NONE
+        or b"upgrade" not in connection
+    ):
+        raise Refusal(
+            400, "bad_upgrade", "a websocket takes a GET without body and Connection: Upgrade"
+        )
+
+
+def _max_forwards(head: RequestHead, hops: bytes) -> bytes:
+    """The line to send on (RFC 9110 section 7.6.2); it counts for OPTIONS alone."""
+    if head.method != b"OPTIONS":
+        return b"Max-Forwards: %b\r\n" % hops
+    if not _LENGTH.fullmatch(hops):
+        raise Refusal(400, "bad_request", "Max-Forwards must be one plain number")
+    head.final = int(hops) == 0
+    return b"Max-Forwards: %d\r\n" % (int(hops) - 1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from router.http.head import HOP_BY_HOP, Framing, RawHeaders
+from router.errors import Refusal
+from router.http.grammar import RawHeaders
+from router.http.head import Framing
+from router.http.names import HOP_BY_HOP, PROTECTED
 
 _DROPPED = HOP_BY_HOP | {b"x-served-by", b"x-request-id"}
-
-
-class BadReplyError(Exception):
-    """The replica's reply breaks HTTP; the request fails with 502."""
+_PROTECTED = PROTECTED | {b"location", b"set-cookie", b"www-authenticate"}
 
 
 class ReplyHead:
@@ -23,44 +23,51 @@ class ReplyHead:
     lines: bytes
 
 
-def parse_reply(status: int, version: str, raw: RawHeaders, method: bytes) -> ReplyHead:
-    """Check and understand a reply head, by the rules of RFC 9112 section 6.3.
+def parse_reply(
+    status: int, minor: int, raw: RawHeaders, method: bytes, *, websocket: bool = False
+) -> ReplyHead:
+    """Check and understand the head of an HTTP/1.`minor` reply (RFC 9112 section 6.3).
 
-    `length` is the Content-Length to announce, -1 when there is none to announce. Raises
-    `BadReplyError`.
+    `length` is the Content-Length to announce, -1 when there is none to announce; `websocket`:
+    101 may answer the request. Raises `Refusal` (502).
     """
-    if version not in ("1.1", "1.0"):
-        raise BadReplyError(f"HTTP/{version} is not supported")
     head = ReplyHead()
     head.status = status
-    head.keep_alive = version == "1.1"
+    head.keep_alive = minor == 1
     coding: bytes | None = None
     length = -1
-    kept: list[bytes] = []
+    upgrade = b""
+    kept: list[tuple[bytes, bytes]] = []
     connection: set[bytes] = set()
     for name, value in raw:
         key = name.lower()
         if key not in _DROPPED:
-            kept.append(b"%b: %b\r\n" % (name, value))
+            kept.append((key, b"%b: %b\r\n" % (name, value)))
         elif key == b"content-length":
             value = value.strip(b" \t")
             if length >= 0 or not value.isdigit() or len(value) > 18:
-                raise BadReplyError("bad Content-Length")
+                raise _bad("bad Content-Length")
             length = int(value)
         elif key == b"transfer-encoding":
             if coding is not None or value.lower().strip(b" \t") != b"chunked":
-                raise BadReplyError("a transfer coding other than chunked")
+                raise _bad("a transfer coding other than chunked")
             coding = value
         elif key == b"connection":
-            connection.update(t.strip() for t in value.lower().split(b","))
+            connection.update(t.strip(b" \t") for t in value.lower().split(b","))
+        elif key == b"upgrade":
+            upgrade = value.strip(b" \t").lower()
     if connection:
         if b"close" in connection:
             head.keep_alive = False
-        named = tuple(token + b":" for token in connection if token)
-        kept = [line for line in kept if not line.lower().startswith(named)]
-    if coding is not None and (length >= 0 or version == "1.0"):
-        raise BadReplyError("Transfer-Encoding with Content-Length or on HTTP/1.0")
-    head.lines = b"".join(kept)
+        drop = connection - _PROTECTED
+        kept = [k for k in kept if k[0] not in drop]
+    if coding is not None and (length >= 0 or minor == 0):
+        raise _bad("Transfer-Encoding with Content-Length or on HTTP/1.0")
+    if status == 101 and not (
+        websocket and upgrade == b"websocket" and b"upgrade" in connection and minor == 1
+    ):
+        raise _bad("a switch of protocols that was not asked for")
+    head.lines = b"".join([line for _, line in kept])
     head.length = length
     if method == b"HEAD" or status in (204, 304) or status < 200:
         head.framing = Framing.NONE
@@ -74,3 +81,7 @@ def parse_reply(status: int, version: str, raw: RawHeaders, method: bytes) -> Re
         head.framing = Framing.UNTIL_CLOSE
         head.keep_alive = False
     return head
+
+
+def _bad(message: str) -> Refusal:
+    return Refusal(502, "bad_reply", message)

@@ -6,65 +6,50 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import httptools
-
 from router.errors import Refusal
+from router.http.connection import Connection
 from router.http.exchange import Exchange
+from router.http.grammar import RawHeaders
 from router.http.head import Framing
-from router.http.reply import BadReplyError, ReplyHead, parse_reply
+from router.http.names import trailer_lines
+from router.http.replies import ReplyReader
+from router.http.reply import ReplyHead
 from router.pool import Replica
-from router.timers import NEVER
 
 if TYPE_CHECKING:
     from router.plane import Plane
 
-MAX_REPLY_HEAD = 262_144
-"""Bytes of a reply's head (Envoy allows 60 KiB, HAProxy one 16 KiB buffer)."""
 
-
-class Upstream(asyncio.Protocol):
+class Upstream(Connection):
     """A connection to a replica."""
 
     __slots__ = (
         "_chunked_out",
         "_closed",
         "_complete",
-        "_excess",
         "_exchange",
         "_head",
-        "_head_size",
         "_held",
-        "_out",
-        "_parser",
-        "_plane",
-        "_raw",
+        "_reader",
         "_replica",
-        "_transport",
-        "deadline",
-        "filed",
+        "_trailers",
         "reused",
     )
 
     def __init__(self, plane: Plane, replica: Replica) -> None:
-        self._plane = plane
+        super().__init__(plane)
         # for the connection
         self._replica = replica
-        self._transport: asyncio.Transport
-        self._parser = httptools.HttpResponseParser(self)
+        self._reader = ReplyReader(self)
         self._closed = False
-        self.deadline = NEVER
-        self.filed = -1.0
         self.reused = False
         # for the exchange
         self._exchange: Exchange | None = None
         self._chunked_out = False
-        self._raw: list[tuple[bytes, bytes]] = []
-        self._head_size = 0
         self._head: ReplyHead | None = None
         self._complete = False
-        self._excess = False
+        self._trailers: RawHeaders = ()
         self._held = False
-        self._out: list[bytes] = []
 
     # the connection
 
@@ -82,7 +67,7 @@ class Upstream(asyncio.Protocol):
             return
         head = self._head
         if head is not None and head.framing is Framing.UNTIL_CLOSE and exc is None:
-            exchange.reply_end()
+            exchange.reply_end(b"")
         elif head is not None:
             exchange.upstream_lost("upstream_truncated", "the replica broke off its reply")
         else:
@@ -114,12 +99,16 @@ class Upstream(asyncio.Protocol):
             exchange.upstream_lost(
                 "first_byte_timeout", "the replica did not begin to reply in time", status=504
             )
+        elif self._head.status == 101:
+            exchange.upstream_lost("tunnel_idle_timeout", "the tunnel stood still")
         else:
             exchange.upstream_lost("stream_idle_timeout", "the replica's reply stood still")
 
     def close(self) -> None:
         """See `UpstreamPort`."""
         self.flush()
+        self._exchange = None
+        self._reader.stop()
         self._closed = True
         self._plane.wheel.forget(self)
         self._transport.close()
@@ -130,14 +119,11 @@ class Upstream(asyncio.Protocol):
         """See `UpstreamPort`."""
         self._exchange = exchange
         self._head = None
-        self._raw = []
-        self._head_size = 0
         self._complete = False
-        self._excess = False
         self._held = False
-        plane = self._plane
-        self._set_deadline(exchange.sent_at + plane.timeouts.first_byte)
         head = exchange.head
+        self._reader.expect(head.method, websocket=head.websocket)
+        self._set_deadline(exchange.sent_at + self._plane.timeouts.first_byte)
         self._chunked_out = False
         if head.framing is Framing.CHUNKED:
             framing = b"Transfer-Encoding: chunked\r\n"
@@ -146,16 +132,22 @@ class Upstream(asyncio.Protocol):
             framing = b"Content-Length: %d\r\n" % head.length
         elif head.method in (b"POST", b"PUT", b"PATCH"):
             framing = b"Content-Length: 0\r\n"
+        elif head.websocket:
+            framing = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         else:
             framing = b""
+        if head.expect_continue and not exchange.request_ended:
+            framing += b"Expect: 100-continue\r\n"
         self._write(
-            b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%bX-Request-Id: %b\r\n%b\r\n"
+            b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b"
+            b"Via: 1.%d headrace\r\nX-Request-Id: %b\r\n%b\r\n"
             % (
                 head.method,
                 head.target,
                 head.authority or self._replica.authority,
                 head.lines,
                 framing,
+                head.minor,
                 exchange.request_id,
                 exchange.forwarded(),
             )
@@ -171,10 +163,16 @@ class Upstream(asyncio.Protocol):
             self._write(data)
         self.deadline = monotonic() + self._plane.timeouts.first_byte
 
-    def send_end(self) -> None:
+    def send_end(self, trailers: bytes) -> None:
         """See `UpstreamPort`."""
         if self._chunked_out and not self._closed:
-            self._write(b"0\r\n\r\n")
+            self._write(b"0\r\n%b\r\n" % trailers)
+
+    def send_tunnelled(self, data: bytes) -> None:
+        """See `UpstreamPort`."""
+        if not self._closed:
+            self._write(data)
+            self.deadline = monotonic() + self._plane.timeouts.tunnel_idle
 
     def hold(self, on: bool) -> None:
         """See `UpstreamPort`."""
@@ -185,7 +183,7 @@ class Upstream(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
-            self.deadline = monotonic() + self._plane.timeouts.stream_idle
+            self.deadline = monotonic() + self._silence()
 
     def keep(self) -> None:
         """See `UpstreamPort`."""
@@ -193,7 +191,7 @@ class Upstream(asyncio.Protocol):
         head = self._head
         if self._closed:
             return
-        if head is None or not head.keep_alive or self._excess or not self._replica.serving:
+        if head is None or not head.keep_alive or not self._replica.serving:
             self.close()
             return
         self._transport.resume_reading()
@@ -204,6 +202,7 @@ class Upstream(asyncio.Protocol):
     def abort(self) -> None:
         """See `UpstreamPort`."""
         self._exchange = None
+        self._reader.stop()
         self._unkeep()
         if not self._closed:
             self._closed = True
@@ -220,87 +219,61 @@ class Upstream(asyncio.Protocol):
             self.abort()
             return
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            if not self._complete:
-                self._broken(f"the replica's reply is not HTTP: {error}")
-                return
-            self._excess = True
-        except httptools.HttpParserUpgrade:
-            self._broken("the replica switched protocols unasked")
+            self._reader.feed(data)
+        except Refusal as error:
+            if self._complete:
+                self.abort()
+                exchange.reply_end(b"")
+            else:
+                self._broken(f"the replica's reply breaks HTTP: {error.message}")
             return
-        if self._exchange is None:
-            return
-        if self._complete:
-            if exchange.head.method == b"HEAD":
-                # llhttp would take the next reply for this one's body
-                self._parser = httptools.HttpResponseParser(self)
-            exchange.reply_end()
-            return
-        if self._head is None:
-            self._head_size += len(data)
-            if self._head_size > MAX_REPLY_HEAD:
-                self._broken("the head of the replica's reply is too large")
-        else:
-            self.deadline = monotonic() + self._plane.timeouts.stream_idle
+        if self._complete and self._exchange is not None:
+            trailers = self._trailers
+            exchange.reply_end(trailer_lines(trailers) if trailers else b"")
+        elif self._head is not None:
+            self.deadline = monotonic() + self._silence()
 
-    def on_message_begin(self) -> None:
-        """Called by the parser."""
-        if self._complete:
-            self._excess = True
-        self._raw = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser, for header fields and for trailers, which are dropped."""
-        if self._head is None:
-            self._raw.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """Called by the parser."""
+    def reply(self, head: ReplyHead) -> None:
+        """See `ReplySink`."""
         exchange = self._exchange
-        if exchange is None or self._complete:
+        if exchange is None:
             return
-        status = self._parser.get_status_code()
-        if status < 200:
-            if status == 101:
-                self._broken("the replica switched protocols unasked")
-            elif status < 100:
-                self._broken("the status of the replica's reply is below 100")
-            return
-        try:
-            version = self._parser.get_http_version()
-            head = parse_reply(status, version, self._raw, exchange.head.method)
-        except BadReplyError as error:
-            self._broken(f"the replica's reply breaks HTTP: {error}")
+        if head.status < 200 and head.status != 101:
+            exchange.reply_interim(head)
             return
         self._head = head
-        self._set_deadline(monotonic() + self._plane.timeouts.stream_idle)
+        self._set_deadline(monotonic() + self._silence())
         exchange.reply_head(head)
-        if exchange.head.method == b"HEAD":
-            self._complete = True
 
-    def on_body(self, data: bytes) -> None:
-        """Called by the parser."""
-        if self._complete:
-            self._excess = True
-        elif self._exchange is not None:
+    def message_body(self, data: bytes) -> None:
+        """See `Sink`."""
+        if self._exchange is not None:
             self._exchange.reply_body(data)
 
-    def on_message_complete(self) -> None:
-        """Called by the parser; also at the end of each 1xx reply."""
-        if self._head is not None:
-            self._complete = True
+    def message_end(self, trailers: RawHeaders) -> None:
+        """See `Sink`. What the reader still holds belongs to no request."""
+        self._complete = True
+        self._trailers = trailers
+        self._reader.idle()
 
-    def _write(self, data: bytes) -> None:
-        if not self._out:
-            self._plane.gathers(self)
-        self._out.append(data)
+    def tunnelled(self, data: bytes) -> None:
+        """See `Sink`."""
+        if self._exchange is not None:
+            self._exchange.tunnel_out(data)
+
+    def _silence(self) -> float:
+        """Seconds without a byte that end the reply or the tunnel."""
+        timeouts = self._plane.timeouts
+        if self._head is not None and self._head.status == 101:
+            return timeouts.tunnel_idle
+        return timeouts.stream_idle
 
     def flush(self) -> None:
         """Write what was gathered (`router.plane.Gathering`)."""
-        out, self._out = self._out, []
-        if out and not self._closed:
-            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+        if self._closed:
+            self._out.clear()
+        else:
+            super().flush()
 
     def _broken(self, message: str) -> None:
         exchange, self._exchange = self._exchange, None
@@ -311,8 +284,3 @@ class Upstream(asyncio.Protocol):
     def _unkeep(self) -> None:
         if self in self._replica.idle:
             self._replica.idle.remove(self)
-
-    def _set_deadline(self, at: float) -> None:
-        self.deadline = at
-        if not 0 <= self.filed <= at:
-            self._plane.wheel.file(self)

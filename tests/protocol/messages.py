@@ -12,6 +12,7 @@ class Message(NamedTuple):
     fields: tuple[tuple[bytes, bytes], ...]
     body: bytes
     whole: bool
+    trailers: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def status(self) -> int:
@@ -39,32 +40,40 @@ def parse(data: bytes, *, bodiless: bool = False) -> list[Message]:
         head, found, data = data.partition(b"\r\n\r\n")
         assert found, f"not a whole head: {head!r}"
         start, *lines = head.split(b"\r\n")
-        fields = tuple((name, value) for name, _, value in (x.partition(b": ") for x in lines))
-        message = Message(start, fields, b"", True)
+        message = Message(start, _fields(lines), b"", True)
+        trailers: tuple[tuple[bytes, bytes], ...] = ()
         body, whole = b"", True
         status = message.status if start.startswith(b"HTTP/") else 0
         if bodiless or status in (204, 304) or 100 <= status < 200:
             pass
         elif message.get(b"transfer-encoding") == b"chunked":
-            body, whole, data = _chunks(data)
+            body, whole, trailers, data = _chunks(data)
         elif (length := message.get(b"content-length")) is not None:
             body, data = data[: int(length)], data[int(length) :]
             whole = len(body) == int(length)
         elif status:
             body, whole, data = data, False, b""
-        messages.append(message._replace(body=body, whole=whole))
+        messages.append(message._replace(body=body, whole=whole, trailers=trailers))
     return messages
 
 
-def _chunks(data: bytes) -> tuple[bytes, bool, bytes]:
+def _fields(lines: list[bytes]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name, value) for name, _, value in (x.partition(b": ") for x in lines))
+
+
+def _chunks(data: bytes) -> tuple[bytes, bool, tuple[tuple[bytes, bytes], ...], bytes]:
     body = b""
     while data:
         size, _, data = data.partition(b"\r\n")
         length = int(size, 16)
         if length == 0:
-            assert data[:2] == b"\r\n", "trailers are never passed on"
-            return body, True, data[2:]
+            lines = []
+            while not data.startswith(b"\r\n"):
+                line, end, data = data.partition(b"\r\n")
+                assert end, "trailers without their end"
+                lines.append(line)
+            return body, True, _fields(lines), data[2:]
         body += data[:length]
         assert data[length : length + 2] in (b"\r\n", b""), "a chunk without its end"
         data = data[length + 2 :]
-    return body, False, b""
+    return body, False, (), b""

@@ -20,6 +20,7 @@ from fleet.telemetry import slab as words
 from fleet.telemetry.slab import ROW_WORDS, block_at, cell_at, worker_at
 from router import plane as plane_module
 from router.accesslog import AccessLog
+from router.http import connection as connection_module
 from router.http import downstream as downstream_module
 from router.http import exchange as exchange_module
 from router.http import upstream as upstream_module
@@ -248,7 +249,13 @@ class Rig:
         cut: Callable[[str, bytes], Sequence[bytes]] | None = None,
     ) -> None:
         self.clock = Clock()
-        for module in (plane_module, downstream_module, exchange_module, upstream_module):
+        for module in (
+            plane_module,
+            connection_module,
+            downstream_module,
+            exchange_module,
+            upstream_module,
+        ):
             monkeypatch.setattr(module, "monotonic", self.clock)
         self.cut = cut or (lambda label, data: [data])
         self.wires: list[Wire] = []
@@ -275,6 +282,7 @@ class Rig:
         timeouts: Mapping[str, float] | None = None,
         limits: Mapping[str, int] | None = None,
         trusted: Sequence[str] = (),
+        paths: str = "canonical",
     ) -> None:
         pools = pools or (pool(),)
         table = wire.Table(
@@ -283,7 +291,7 @@ class Rig:
             pools=pools,
             timeouts=msgspec.structs.replace(TIMEOUTS, **(timeouts or {})),
             limits=msgspec.structs.replace(LIMITS, **(limits or {})),
-            log_enabled=True, log_sample=1.0, trusted_proxies=tuple(trusted),
+            log_enabled=True, log_sample=1.0, trusted_proxies=tuple(trusted), paths=paths,
         )  # fmt: skip
         self.plane.apply(table)
         self.turn()

@@ -44,7 +44,8 @@ async def test_the_client_gets_502_and_the_connection_goes_for(reply: bytes) -> 
         client = rig.client()
         client.send(GET)
         rig.replica.send(reply)
-        got = client.message()
+        got = client.messages()[-1]
+        client.take()
         assert (got.status, got.whole) == (502, True)
         assert rig.upstreams[0].closed == "abort"
         assert len(rig.upstreams) == 1
@@ -68,7 +69,7 @@ async def test_endless_1xx_replies_are_cut_off(rig: Rig) -> None:
     client.send(GET)
     for _ in range(300):
         rig.replica.send(b"HTTP/1.1 103 Hints\r\nLink: %s\r\n\r\n" % (b"a" * 1000))
-    assert client.message().status == 502
+    assert client.messages()[-1].status == 502
 
 
 TRUNCATED = {
@@ -108,7 +109,8 @@ async def test_a_reply_broken_off_has_no_clean_end(case: tuple[bytes, bool], min
 async def test_a_bad_chunk_truncates_the_reply(rig: Rig) -> None:
     client = rig.client()
     client.send(GET)
-    rig.replica.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nzz\r\n")
+    rig.replica.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+    rig.replica.send(b"zz\r\n")
     got = client.message()
     assert (got.body, got.whole) == (b"a", False)
     assert rig.replica.closed == "abort"

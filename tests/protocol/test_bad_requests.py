@@ -8,6 +8,7 @@ from fleet.telemetry import slab as words
 from tests.protocol.play import play
 from tests.protocol.support import Rig
 
+SMALL = {"target": 256, "headers": 16, "header_size": 900}
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
@@ -34,8 +35,8 @@ REFUSED = {
     "chunked not last": (request(b"Transfer-Encoding: chunked, gzip"), 400),
     "another coding before chunked": (
         request(b"Transfer-Encoding: gzip, chunked") + b"0\r\n\r\n", 501),
-    "identity": (request(b"Transfer-Encoding: identity"), 400),
-    "a misspelt chunked": (request(b"Transfer-Encoding: xchunked"), 400),
+    "identity": (request(b"Transfer-Encoding: identity"), 501),
+    "a misspelt chunked": (request(b"Transfer-Encoding: xchunked"), 501),
     "an empty coding": (request(b"Transfer-Encoding: "), 400),
     "chunks on HTTP/1.0": (
         request(b"Transfer-Encoding: chunked", line=b"POST / HTTP/1.0") + b"0\r\n\r\n", 400),
@@ -57,27 +58,32 @@ REFUSED = {
     "a target without a slash": (request(line=b"GET x HTTP/1.1"), 400),
     "a target of another scheme": (request(line=b"GET ftp://h/x HTTP/1.1"), 400),
     "a star for GET": (request(line=b"GET * HTTP/1.1"), 400),
-    "dot segments": (request(line=b"GET /a/../admin HTTP/1.1"), 400),
-    "a dot segment at the end": (request(line=b"GET /a/.. HTTP/1.1"), 400),
-    "encoded dot segments": (request(line=b"GET /a/%2e%2E/admin HTTP/1.1"), 400),
-    "dot segments between encoded slashes": (request(line=b"GET /a%2f..%2fadmin HTTP/1.1"), 400),
+    "dot segments, by setting": (request(line=b"GET /a/../admin HTTP/1.1"), 400),
     "dot segments between backslashes": (request(line=b"GET /a\\..\\admin HTTP/1.1"), 400),
-    "dot segments in the absolute form": (request(line=b"GET http://h/../x HTTP/1.1"), 400),
     "a fragment": (request(line=b"GET /a#b HTTP/1.1"), 400),
     "a space in the target": (request(line=b"GET /a b HTTP/1.1"), 400),
-    "no version": (b"GET /\r\nHost: h\r\n\r\n", 505),
+    "no version": (b"GET /\r\nHost: h\r\n\r\n", 400),
     "HTTP/2.0": (request(line=b"GET / HTTP/2.0"), 505),
-    "the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    "the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     "HTTP/0.9": (request(line=b"GET / HTTP/0.9"), 505),
     "CONNECT": (b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n", 405),
     "TRACE": (request(line=b"TRACE / HTTP/1.1"), 405),
-    "a websocket": (request(b"Connection: upgrade", b"Upgrade: websocket"), 501),
+    "a websocket by POST": (request(b"Connection: upgrade", b"Upgrade: websocket"), 400),
+    "data before a websocket": (
+        request(b"Connection: upgrade", b"Upgrade: websocket", b"Content-Length: 1",
+                line=b"GET / HTTP/1.1") + b"x", 400),
+    "another upgrade": (request(b"Connection: upgrade", b"Upgrade: TLS/1.0"), 501),
+    "an underscore in a framing field": (request(b"Content_Length: 1"), 400),
+    "two spaces in the request line": (request(line=b"GET  / HTTP/1.1"), 400),
+    "a space behind the version": (request(line=b"GET / HTTP/1.1 "), 400),
+    "another protocol's version": (request(line=b"GET / RTSP/1.0"), 400),
+    "a bare LF before the request": (b"\n" + request(), 400),
+    "five empty lines before the request": (b"\r\n" * 5 + request(), 400),
     "h2c with a body": (
         request(b"Connection: Upgrade", b"Upgrade: h2c", b"Content-Length: 36"), 501),
-    "an upgrade not named in Connection": (request(b"Upgrade: h2c"), 501),
     "an unknown expectation": (request(b"Expect: teapot", b"Content-Length: 0"), 417),
     "TLS on a plain port": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
-    "an unknown method": (request(line=b"FROB / HTTP/1.1"), 400),
+    "a method that is no token": (request(line=b"FR(B / HTTP/1.1"), 400),
     "too long a target": (request(line=b"GET /" + b"a" * 300 + b" HTTP/1.1"), 414),
     "too many fields": (request(*[b"X: 1"] * 20), 431),
     "too large a header": (request(b"X: " + b"a" * 1000), 431),
@@ -89,11 +95,11 @@ async def test_nothing_reaches_a_replica_of_a_request_with(case: tuple[bytes, in
     raw, status = case
 
     def scenario(rig: Rig) -> object:
-        rig.configure(limits={"target": 256, "headers": 16, "header_size": 900})
+        rig.configure(paths="refuse", limits=SMALL)
         client = rig.client()
         client.send(raw + SMUGGLED)
         got = client.message()
-        assert got.status in (status, 400)  # llhttp may be first when it has seen more of it
+        assert got.status == status
         assert got.get(b"connection") == b"close"
         assert client.half_closed
         assert not rig.upstreams
@@ -106,7 +112,7 @@ async def test_nothing_reaches_a_replica_of_a_request_with(case: tuple[bytes, in
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
 async def test_the_status_says_what_is_wrong_with(rig: Rig, case: tuple[bytes, int]) -> None:
-    rig.configure(limits={"target": 256, "headers": 16, "header_size": 900})
+    rig.configure(paths="refuse", limits=SMALL)
     client = rig.client()
     client.send(case[0])
     if not client.written:

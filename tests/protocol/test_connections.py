@@ -55,9 +55,6 @@ async def test_the_clients_connection_when(case: tuple[bytes, bool]) -> None:
 DROPPED = {
     "it says close": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
     "it speaks 1.0": b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
-    "bytes follow the message": OK + b"!",
-    "another reply follows": OK + OK,
-    "a body follows a reply without one": b"HTTP/1.1 204 No Content\r\n\r\nbody",
 }
 
 
@@ -79,18 +76,50 @@ async def test_the_replicas_connection_is_not_used_again_when(reply: bytes) -> N
     play(scenario)
 
 
-async def test_a_body_after_a_head_reply_harms_nobody() -> None:
-    def scenario(rig: Rig) -> object:
-        client = rig.client()
-        client.send(b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
-        rig.replica.send(OK)
-        assert client.message(bodiless=True).status == 200
-        client.send(GET)
-        assert len(rig.upstreams) == 2
-        rig.replica.send(OK)
-        return client.message().body
+EXCESS = {
+    "bytes follow the message": (b"GET", OK + b"!"),
+    "another reply follows": (b"GET", OK + OK),
+    "a body follows a reply without one": (b"GET", b"HTTP/1.1 204 No Content\r\n\r\nbody"),
+    "a body follows a reply to HEAD": (b"HEAD", OK),
+}  # fmt: skip
 
-    play(scenario)
+
+@pytest.mark.parametrize("case", EXCESS.values(), ids=EXCESS)
+async def test_a_reply_is_not_believed_when(rig: Rig, case: tuple[bytes, bytes]) -> None:
+    method, reply = case
+    client = rig.client()
+    client.send(method + b" / HTTP/1.1\r\nHost: h\r\n\r\n")
+    rig.replica.send(reply)
+    assert client.message(bodiless=method == b"HEAD").status == 502
+    assert rig.upstreams[0].closed == "abort"
+    client.send(GET)
+    rig.replica.send(OK)
+    assert client.message().body == b"ok"
+
+
+@pytest.mark.parametrize("case", EXCESS.values(), ids=EXCESS)
+async def test_what_comes_too_late_to_be_told_goes_nowhere_when(
+    rig: Rig, case: tuple[bytes, bytes]
+) -> None:
+    method, reply = case
+    rig.cut = lambda label, data: [data[i : i + 1] for i in range(len(data))]
+    client = rig.client()
+    client.send(method + b" / HTTP/1.1\r\nHost: h\r\n\r\n")
+    rig.replica.send(reply)
+    assert client.message(bodiless=method == b"HEAD").status in (200, 204)
+    assert rig.upstreams[0].closed == "abort"
+    client.send(GET)
+    assert len(rig.upstreams) == 2
+    rig.replica.send(OK)
+    assert client.message().body == b"ok"
+
+
+async def test_bytes_behind_the_last_chunk_end_the_connection(rig: Rig) -> None:
+    client = rig.client()
+    client.send(GET)
+    rig.replica.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + OK)
+    assert client.message().status == 200
+    assert rig.upstreams[0].closed == "abort"
 
 
 async def test_bytes_nobody_asked_for_end_an_idle_connection(rig: Rig) -> None:

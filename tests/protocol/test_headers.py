@@ -28,8 +28,25 @@ SENT_ON = {
     "Connection itself": (b"Connection: keep-alive", b"connection", []),
     "Keep-Alive": (b"Keep-Alive: timeout=5", b"keep-alive", []),
     "Proxy-Connection": (b"Proxy-Connection: keep-alive", b"proxy-connection", []),
-    "TE": (b"TE: trailers", b"te", []),
-    "Trailer": (b"Trailer: X", b"trailer", []),
+    "TE": (b"TE: gzip", b"te", []),
+    "TE: trailers, for the next hop": (b"TE: gzip, trailers", b"te", [b"trailers"]),
+    "Connection naming TE": (b"TE: trailers", b"connection", [b"TE"]),
+    "Trailer": (b"Trailer: X", b"trailer", [b"X"]),
+    "Via, to which ours is added": (
+        b"Via: 1.0 fred", b"via", [b"1.0 fred", b"1.1 headrace"]),
+    "Max-Forwards, untouched but for OPTIONS": (b"Max-Forwards: 3", b"max-forwards", [b"3"]),
+    "an offer of h2c, declined": (
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA",
+        b"upgrade", []),
+    "settings of h2c": (
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA",
+        b"http2-settings", []),
+    "an underscore twin of X-Forwarded-For": (
+        b"X_Forwarded_For: 6.6.6.6", b"x_forwarded_for", []),
+    "a mixed twin of X-Request-Id": (b"X-Request_Id: 1", b"x-request_id", []),
+    "any other field with an underscore": (b"X_Any: 1", b"x_any", [b"1"]),
+    "credentials of an API named in Connection": (
+        b"X-Api-Key: k\r\nConnection: x-api-key", b"x-api-key", [b"k"]),
     "Forwarded": (b"Forwarded: for=6.6.6.6", b"forwarded", []),
     "X-Forwarded-For, overwritten": (
         b"X-Forwarded-For: 6.6.6.6", b"x-forwarded-for", [b"192.0.2.7"]),
@@ -193,23 +210,67 @@ async def test_a_1_0_request_without_host_is_sent_on_with_the_replicas(rig: Rig)
     assert client.message().get(b"connection") == b"close"
 
 
-async def test_an_expectation_is_met_once_a_connection_is_there() -> None:
+EXPECTING = b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+
+
+async def test_an_expectation_is_met_by_the_replica() -> None:
     def scenario(rig: Rig) -> object:
-        rig.dialling = "manual"
         client = rig.client()
-        client.send(
-            b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
-        )
+        client.send(EXPECTING)
         assert client.take() == b""
-        rig.dials.popleft().answer()
-        assert client.take() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert b"\r\nExpect: 100-continue\r\n" in rig.replica.take()
+        rig.replica.send(b"HTTP/1.1 100 Continue\r\nX-Any: 1\r\n\r\n")
+        assert client.take() == b"HTTP/1.1 100 Continue\r\nX-Any: 1\r\n\r\n"
         client.send(b"hello")
-        got = rig.replica.message()
-        assert got.get(b"expect") is None
-        assert got.body == b"hello"
+        assert rig.replica.take() == b"hello"
         rig.replica.send(OK)
         assert client.message().status == 200
-        return got.body
+        assert not client.half_closed
+        return None
+
+    play(scenario)
+
+
+async def test_a_final_reply_instead_of_100_ends_the_exchange_and_the_connection() -> None:
+    def scenario(rig: Rig) -> object:
+        client = rig.client()
+        client.send(EXPECTING)
+        rig.replica.send(b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno")
+        got = client.message()
+        assert (got.status, got.get(b"connection"), got.body) == (401, b"close", b"no")
+        assert client.half_closed
+        assert rig.replica.closed
+        return None
+
+    play(scenario)
+
+
+async def test_a_client_that_waits_for_100_is_not_slow(rig: Rig) -> None:
+    client = rig.client()
+    rig.configure(timeouts={"body": 10})
+    client.send(EXPECTING)
+    rig.advance(40)
+    rig.replica.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert client.take() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    rig.advance(9)
+    assert client.take() == b""
+    rig.advance(2)
+    assert client.message().status == 408
+
+
+async def test_a_100_nobody_waits_for_is_dropped_and_other_interim_replies_are_passed_on() -> None:
+    def scenario(rig: Rig) -> object:
+        client, old = rig.client(), rig.client()
+        interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\r\n"
+        client.send(request())
+        rig.replica.send(b"HTTP/1.1 100 Continue\r\n\r\n" + interim + OK)
+        got = client.messages()
+        assert [m.status for m in got] == [103, 200]
+        assert got[0].fields == ((b"Link", b"</a>"),)
+        old.send(b"GET / HTTP/1.0\r\n\r\n")
+        rig.replica.send(interim + OK)
+        assert old.message().status == 200
+        return None
 
     play(scenario)
 
@@ -231,7 +292,8 @@ async def test_a_body_that_did_not_wait_gets_no_100(rig: Rig) -> None:
     )
     rig.dials.popleft().answer()
     assert client.take() == b""
-    assert rig.replica.message().body == b"hi"
+    got = rig.replica.message()
+    assert (got.body, got.get(b"expect")) == (b"hi", None)
     rig.replica.send(OK)
     assert client.message().status == 200
 

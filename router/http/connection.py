@@ -1,0 +1,115 @@
+"""What both kinds of connection have in common: gathered writes and deadlines; and how a
+client's connection stops reading and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from router.timers import NEVER
+
+if TYPE_CHECKING:
+    from router.plane import Plane
+
+LINGER = 2.0
+"""Seconds a closing connection goes on reading, so that a reset does not overtake the reply
+(RFC 9112 section 9.6)."""
+
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, 0 seconds: close(2) sends RST (socket(7))."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection on the plane's timer wheel that gathers what it writes."""
+
+    __slots__ = ("_out", "_plane", "_transport", "deadline", "filed")
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+        self._transport: asyncio.Transport
+        self.deadline = NEVER
+        self.filed = -1.0
+        self._out: list[bytes] = []
+
+    def flush(self) -> None:
+        """Write what was gathered (`router.plane.Gathering`)."""
+        out, self._out = self._out, []
+        if out:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def _write(self, data: bytes) -> None:
+        if not self._out:
+            self._plane.gathers(self)
+        self._out.append(data)
+
+    def _set_deadline(self, at: float) -> None:
+        self.deadline = at
+        if not 0 <= self.filed <= at:
+            self._plane.wheel.file(self)
+
+    def on_deadline(self, now: float) -> None:
+        """Called by the wheel (`router.timers.Timed`)."""
+        raise NotImplementedError
+
+
+class ClientConnection(Connection):
+    """A connection that is held for several reasons and closed without losing its last reply."""
+
+    __slots__ = ("_closing", "_holds", "_unsent")
+
+    def __init__(self, plane: Plane) -> None:
+        super().__init__(plane)
+        self._holds = 0
+        self._closing = False
+        self._unsent = 0
+
+    def _set_hold(self, reason: int, on: bool) -> None:
+        """Read on only when no reason to hold is left. `reason` is one bit."""
+        before = self._holds
+        self._holds = before | reason if on else before & ~reason
+        if self._closing or bool(before) == bool(self._holds):
+            return
+        if self._holds:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _end(self, *, linger: bool) -> None:
+        """Send what is written, then close; with `linger` read on a while so as not to reset."""
+        self.flush()
+        self._set_hold(self._holds, False)
+        self._closing = True
+        if linger and self._transport.can_write_eof():
+            self._unsent = self._transport.get_write_buffer_size()
+            self._transport.write_eof()
+            self._set_linger(monotonic())
+        else:
+            self._transport.close()
+
+    def _reset(self) -> None:
+        """Cut the connection with a reset: a plain end would pass for the end of a body that
+        is delimited by it.
+        """
+        self._closing = True
+        self._out.clear()
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._transport.abort()
+
+    def _linger(self, now: float) -> None:
+        """Wait on while the client still takes what is written, then cut the connection."""
+        unsent = self._transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._unsent = unsent
+            self._set_linger(now)
+        else:
+            self.deadline = NEVER
+            self._transport.abort()
+
+    def _set_linger(self, now: float) -> None:
+        self._set_deadline(now + (self._plane.timeouts.body if self._unsent else LINGER))

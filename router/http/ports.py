@@ -1,0 +1,102 @@
+"""The two connections of an exchange, as it sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from router.errors import Refusal
+from router.http.reply import ReplyHead
+from router.peer import Peer
+
+if TYPE_CHECKING:
+    from router.http.exchange import Exchange
+
+
+class DownstreamPort(Protocol):
+    """The client's connection, as an exchange sees it."""
+
+    peer: Peer
+    paused: bool
+    """The client does not take bytes fast enough."""
+
+    def send_head(self, head: ReplyHead, extra: bytes) -> None:
+        """Pass on a reply's head, with further header lines."""
+        ...
+
+    def send_body(self, data: bytes) -> None:
+        """Pass on a piece of the reply's body."""
+        ...
+
+    def send_end(self, trailers: bytes) -> None:
+        """The reply is whole but for these trailer lines."""
+        ...
+
+    def send_interim(self, head: ReplyHead) -> None:
+        """Pass on a 1xx reply."""
+        ...
+
+    def open_tunnel(self, head: ReplyHead, extra: bytes) -> None:
+        """Pass on 101, with further header lines; what comes is no HTTP from here on."""
+        ...
+
+    def send_tunnelled(self, data: bytes) -> None:
+        """Pass on bytes behind a switch of protocols."""
+        ...
+
+    def close_tunnel(self) -> None:
+        """The replica has ended the tunnel."""
+        ...
+
+    def send_refusal(self, refusal: Refusal, request_id: bytes) -> int:
+        """Answer instead of a replica; gives the bytes of the body."""
+        ...
+
+    def truncate(self) -> None:
+        """Cut the reply short so that the client cannot take it for whole."""
+        ...
+
+    def hold(self, on: bool) -> None:
+        """Stop or go on reading the request's body."""
+        ...
+
+    def exchange_done(self, exchange: Exchange) -> None:
+        """The exchange is over; the connection may go on to the next."""
+        ...
+
+
+class UpstreamPort(Protocol):
+    """A connection to a replica, as an exchange sees it."""
+
+    reused: bool
+
+    def send(self, exchange: Exchange) -> None:
+        """Send the request's head; the connection is the exchange's until its reply ends."""
+        ...
+
+    def send_body(self, data: bytes) -> None:
+        """Send a piece of the request's body."""
+        ...
+
+    def send_end(self, trailers: bytes) -> None:
+        """The request is whole but for these trailer lines."""
+        ...
+
+    def send_tunnelled(self, data: bytes) -> None:
+        """Pass on bytes behind a switch of protocols."""
+        ...
+
+    def hold(self, on: bool) -> None:
+        """Stop or go on reading the reply."""
+        ...
+
+    def keep(self) -> None:
+        """The reply is whole: keep the connection for another exchange if it can be."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once: the reply is not wanted any more."""
+        ...
+
+    def close(self) -> None:
+        """Close a kept connection, or a tunnel, once what is written is out."""
+        ...
