@@ -67,6 +67,32 @@ async def test_a_slow_body_gets_408_and_each_piece_gives_it_more_time(rig: Rig) 
     assert client.half_closed
 
 
+async def test_a_body_that_drips_is_late_however_steadily(rig: Rig) -> None:
+    rig.configure(limits={"body_rate": 240})
+    client = rig.client()
+    client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n")
+    for _ in range(29):
+        rig.advance(1)
+        client.send(b"a")
+    assert client.take() == b""
+    rig.advance(1.5)
+    got = client.message()
+    assert (got.status, got.get(b"connection")) == (408, b"close")
+    assert rig.replica.closed == "abort"
+
+
+async def test_a_slow_body_above_the_least_rate_goes_on(rig: Rig) -> None:
+    rig.configure(limits={"body_rate": 240})
+    client = rig.client()
+    client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 30000\r\n\r\n")
+    for _ in range(100):
+        rig.advance(1)
+        client.send(b"a" * 300)
+    assert len(rig.replica.message().body) == 30000
+    rig.replica.send(OK)
+    assert client.message().body == b"ok"
+
+
 async def test_a_body_that_may_not_be_sent_is_not_late(rig: Rig) -> None:
     rig.configure(timeouts={"body": 10})
     client = rig.client()
