@@ -24,7 +24,7 @@ from router.http.encode import (
     reply_head,
     switch_head,
 )
-from router.http.exchange import Exchange
+from router.http.exchange import Exchange, Phase
 from router.http.grammar import RawHeaders
 from router.http.head import Framing, RequestHead
 from router.http.names import trailer_lines
@@ -164,7 +164,11 @@ class Downstream(ClientConnection):
             reader.feed(data)
         except Refusal as refusal:
             self._bad_input(refusal)
-        if reader.in_head and not in_head and self._exchange is None and not self._deaf:
+        exchange = self._exchange
+        if exchange is not None:
+            if exchange is self._last and not self._deaf:
+                self._time_body(exchange)
+        elif reader.in_head and not in_head and not self._deaf:
             self._set_deadline(monotonic() + self._plane.timeouts.header)
 
     def request(self, head: RequestHead) -> None:
@@ -190,8 +194,6 @@ class Downstream(ClientConnection):
                 self._close()
             return
         exchange.request_body(data)
-        if exchange is self._exchange:
-            self._time_body(exchange, monotonic())
 
     def message_end(self, trailers: RawHeaders) -> None:
         """See `Sink`."""
@@ -214,22 +216,20 @@ class Downstream(ClientConnection):
         self._exchange = exchange
         self._reply_started = False
         self._framing = Framing.NONE
-        if exchange.request_ended or exchange.head.expect_continue:
-            self.deadline = NEVER
-        if not exchange.request_ended:
-            self._body_from = now = monotonic()
-            if not exchange.head.expect_continue:
-                self._time_body(exchange, now)
+        self.deadline = NEVER
         exchange.start()
+        self._body_from = exchange.started
 
-    def _time_body(self, exchange: Exchange, now: float) -> None:
+    def _time_body(self, exchange: Exchange) -> None:
         """Let the body go on for as long as it is neither silent nor slow.
 
         It may take `timeouts.body` longer than it would at the least rate (Apache httpd's
         mod_reqtimeout counts the same way).
         """
+        if exchange.request_ended or (exchange.head.expect_continue and not exchange.bytes_in):
+            return
         wait = self._plane.timeouts.body
-        due = now + wait
+        due = monotonic() + wait
         rate = self._plane.limits.body_rate
         if rate:
             due = min(due, self._body_from + wait + exchange.bytes_in / rate)
@@ -274,8 +274,8 @@ class Downstream(ClientConnection):
         self._write(interim_head(head))
         exchange = self._exchange
         if head.status == 100 and exchange is not None:
-            self._body_from = now = monotonic()
-            self._time_body(exchange, now)
+            self._body_from = monotonic()
+            self._time_body(exchange)
 
     def open_tunnel(self, head: ReplyHead, extra: bytes) -> None:
         """See `DownstreamPort`."""
@@ -358,10 +358,9 @@ class Downstream(ClientConnection):
         self._set_hold(_HOLD_BODY, on)
         exchange = self._exchange
         if not on and self.deadline != NEVER and exchange is not None:
-            now = monotonic()
             rate = self._plane.limits.body_rate
-            self._body_from = now - (exchange.bytes_in / rate if rate else 0.0)
-            self._time_body(exchange, now)
+            self._body_from = monotonic() - (exchange.bytes_in / rate if rate else 0.0)
+            self._time_body(exchange)
 
     def exchange_done(self, exchange: Exchange) -> None:
         """See `DownstreamPort`."""
@@ -391,6 +390,8 @@ class Downstream(ClientConnection):
             exchange = self._pipeline.popleft()
             self._set_hold(_HOLD_PIPELINE, len(self._pipeline) >= MAX_PIPELINED)
             self._start(exchange)
+            if exchange.phase is not Phase.DONE:
+                self._time_body(exchange)
         self._advancing = False
         if self._exchange is not None or self._closing:
             return

@@ -13,7 +13,7 @@ from enum import Enum
 from router.errors import Refusal
 from router.http.grammar import TOKEN, RawHeaders
 from router.http.names import FRAMING_TWINS, HOP_BY_HOP, PROTECTED, REWRITTEN, REWRITTEN_TWINS
-from router.http.target import canonical_target, host_of, split_target
+from router.http.target import canonical_target, split_target
 
 
 class Framing(Enum):
@@ -26,6 +26,9 @@ class Framing(Enum):
 
 
 ALLOW = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+
+_UNNAMED = PROTECTED | HOP_BY_HOP | {b"close"}
+"""What a client may name in Connection without another field being dropped for it."""
 
 _NOTED = HOP_BY_HOP | REWRITTEN | FRAMING_TWINS | REWRITTEN_TWINS
 
@@ -115,12 +118,12 @@ def parse_head(
     trailers = False
     head.expect_continue = False
     head.request_id = None
-    kept: list[tuple[bytes, bytes, bytes]] = []
+    lines: list[bytes] = []
     for name, value in raw:
         key = name.lower()
         headers.append((key, value))
         if key not in _NOTED:
-            kept.append((key, name, value))
+            lines.append(b"%b: %b\r\n" % (name, value))
             continue
         value = value.strip(_BLANKS)
         if key == b"host":
@@ -155,24 +158,24 @@ def parse_head(
     if host is None and minor == 1:
         raise Refusal(400, "bad_host", "exactly one Host field is needed")
     _set_framing(head, coding, length, minor)
-    head.authority, target = split_target(method, target, host or b"")
+    head.authority, head.host, target = split_target(method, target, host or b"")
     head.target = target = canonical_target(target, refuse=refuse_paths)
     head.path = target.partition(b"?")[0] if target != b"*" else b"/"
-    head.host = host_of(head.authority)
 
     head.keep_alive = minor == 1
     tokens: set[bytes] = set()
     if connection is not None:
         tokens = {t.strip(_BLANKS) for t in connection.lower().split(b",")}
         head.keep_alive = b"close" not in tokens and (minor == 1 or b"keep-alive" in tokens)
-        drop = tokens - PROTECTED
-        kept = [k for k in kept if k[0] not in drop]
+        drop = tokens - _UNNAMED
+        if drop:
+            drop |= _NOTED
+            lines = [b"%b: %b\r\n" % (n, v) for n, v in raw if n.lower() not in drop]
     if upgrade is not None:
         _check_upgrade(head, upgrade, tokens)
     head.websocket = upgrade is not None and upgrade.lower() == b"websocket"
     if head.framing is Framing.NONE:
         head.expect_continue = False
-    lines = [b"%b: %b\r\n" % (name, value) for _, name, value in kept]
     if trailers and not head.websocket:
         lines.append(b"TE: trailers\r\nConnection: TE\r\n")
     head.final = False

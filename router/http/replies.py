@@ -48,7 +48,9 @@ class ReplyReader(Reader):
         self._expect = reading.END
 
     def _head(self, data: bytes, at: int) -> int:
-        end = self._head_end(data, at)
+        end = -1 if self._searched else data.find(b"\r\n\r\n", at) + 4
+        if end < 4:
+            end = self._head_end(data, at)
         size = self._head_size + (len(data) if end < 0 else end) - at
         if size > MAX_REPLY_HEAD:
             raise Refusal(502, "bad_reply", "the head of the reply is too large")

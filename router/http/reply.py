@@ -8,7 +8,8 @@ from router.http.head import Framing
 from router.http.names import HOP_BY_HOP, PROTECTED
 
 _DROPPED = HOP_BY_HOP | {b"x-served-by", b"x-request-id"}
-_PROTECTED = PROTECTED | {b"location", b"set-cookie", b"www-authenticate"}
+_UNNAMED = PROTECTED | HOP_BY_HOP | {b"close", b"location", b"set-cookie", b"www-authenticate"}
+"""What a replica may name in Connection without another field being dropped for it."""
 
 
 class ReplyHead:
@@ -37,12 +38,12 @@ def parse_reply(
     coding: bytes | None = None
     length = -1
     upgrade = b""
-    kept: list[tuple[bytes, bytes]] = []
+    lines: list[bytes] = []
     connection: set[bytes] = set()
     for name, value in raw:
         key = name.lower()
         if key not in _DROPPED:
-            kept.append((key, b"%b: %b\r\n" % (name, value)))
+            lines.append(b"%b: %b\r\n" % (name, value))
         elif key == b"content-length":
             value = value.strip(b" \t")
             if length >= 0 or not value.isdigit() or len(value) > 18:
@@ -59,15 +60,17 @@ def parse_reply(
     if connection:
         if b"close" in connection:
             head.keep_alive = False
-        drop = connection - _PROTECTED
-        kept = [k for k in kept if k[0] not in drop]
+        drop = connection - _UNNAMED
+        if drop:
+            drop |= _DROPPED
+            lines = [b"%b: %b\r\n" % (n, v) for n, v in raw if n.lower() not in drop]
     if coding is not None and (length >= 0 or minor == 0):
         raise _bad("Transfer-Encoding with Content-Length or on HTTP/1.0")
     if status == 101 and not (
         websocket and upgrade == b"websocket" and b"upgrade" in connection and minor == 1
     ):
         raise _bad("a switch of protocols that was not asked for")
-    head.lines = b"".join([line for _, line in kept])
+    head.lines = b"".join(lines)
     head.length = length
     if method == b"HEAD" or status in (204, 304) or status < 200:
         head.framing = Framing.NONE

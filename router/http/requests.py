@@ -50,7 +50,9 @@ class RequestReader(Reader):
         if data[at : at + 1] == b"\r" and (after := self._blank_line(data, at)) != at:
             return after
         limits = self._settings.limits
-        end = self._head_end(data, at)
+        end = -1 if self._searched else data.find(b"\r\n\r\n", at) + 4
+        if end < 4:
+            end = self._head_end(data, at)
         if end < 0:
             self._check_part(data, at, limits)
             return -1
