@@ -12,7 +12,7 @@ import structlog
 from fleet.clock import Clock
 from fleet.config.load import ConfigError, load
 from fleet.config.restart import changed_keys_needing_restart
-from fleet.config.schema import Config, Pool
+from fleet.config.schema import MAX_REPLICAS, MAX_WEIGHT, Config, Pool
 from fleet.errors import (
     HeadraceError,
     InvalidRequestError,
@@ -99,7 +99,7 @@ class Operator:
 
     def weights(self) -> dict[str, dict[str, int]]:
         """The weights wanted, by pool: the file's, or what was set over them."""
-        return {pool: self._overrides.weights_of(self.config, pool) for pool in self.config.pools}
+        return self._overrides.weights_by_pool(self.config)
 
     def status(self) -> Status:
         """See `Operations`."""
@@ -125,7 +125,7 @@ class Operator:
 
     def _pool_status(self, pool: str) -> PoolStatus:
         size = self._overrides.sizes.get(pool)
-        if size is not None and size.until is not None and size.until <= self._clock.wall():
+        if size is not None and not size.holds(self._clock.wall()):
             size = None
         return snapshot.pool_status(
             pool,
@@ -171,7 +171,7 @@ class Operator:
 
     def _apply(self, config: Config) -> None:
         overrides = self._overrides.fitting(config, self._clock.wall())
-        weights = {pool: overrides.weights_of(config, pool) for pool in config.pools}
+        weights = overrides.weights_by_pool(config)
         self._gateway.configure(config, weights)
         self._all_ready.clear()
         if config.log != self.config.log:
@@ -225,8 +225,8 @@ class Operator:
                 if version not in settings.versions:
                     known = ", ".join(settings.versions)
                     raise UnknownNameError(f"pool {pool} has no version {version} (has: {known})")
-                if not 0 <= weight <= kept.MAX_WEIGHT:
-                    raise InvalidRequestError(f"weight of {version} must be 0..{kept.MAX_WEIGHT}")
+                if not 0 <= weight <= MAX_WEIGHT:
+                    raise InvalidRequestError(f"weight of {version} must be 0..{MAX_WEIGHT}")
             before = self._overrides.weights.get(pool)
             override = WeightOverride(
                 {**(before.weights if before else {}), **weights},
@@ -250,8 +250,8 @@ class Operator:
         self._pool(pool)
         if snapshot.driver_kind(self.config.pools[pool]) == "static":
             raise InvalidRequestError(f"pool {pool} has static endpoints; edit them in the file")
-        if replicas is not None and not 0 <= replicas <= kept.MAX_REPLICAS:
-            raise InvalidRequestError(f"replicas must be 0..{kept.MAX_REPLICAS}")
+        if replicas is not None and not 0 <= replicas <= MAX_REPLICAS:
+            raise InvalidRequestError(f"replicas must be 0..{MAX_REPLICAS}")
         if seconds is not None and seconds <= 0:
             raise InvalidRequestError("the time must be above 0")
         override: SizeOverride | None = None

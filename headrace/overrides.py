@@ -12,10 +12,7 @@ from typing import TypeVar
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder, Encoder
 
-from fleet.config.schema import Config
-
-MAX_WEIGHT = 1_000_000
-MAX_REPLICAS = 10_000
+from fleet.config.schema import MAX_REPLICAS, MAX_WEIGHT, Config
 
 
 class WeightOverride(Struct, frozen=True):
@@ -33,6 +30,10 @@ class SizeOverride(Struct, frozen=True):
     replicas: int
     until: float | None
     """Unix time; None: until reset."""
+
+    def holds(self, now: float) -> bool:
+        """Whether it is in force at Unix time `now`."""
+        return self.until is None or now < self.until
 
 
 class Overrides(Struct, frozen=True):
@@ -64,7 +65,7 @@ class Overrides(Struct, frozen=True):
                 pool: override
                 for pool, override in self.sizes.items()
                 if pool in config.pools
-                and (override.until is None or override.until > now)
+                and override.holds(now)
                 and 0 <= override.replicas <= MAX_REPLICAS
             },
         )
@@ -75,6 +76,10 @@ class Overrides(Struct, frozen=True):
             {**{p: o for p, o in older.weights.items() if p not in weights}, **self.weights},
             {**{p: o for p, o in older.sizes.items() if p not in sizes}, **self.sizes},
         )
+
+    def weights_by_pool(self, config: Config) -> dict[str, dict[str, int]]:
+        """The weights wanted, of every pool of `config`."""
+        return {pool: self.weights_of(config, pool) for pool in config.pools}
 
     def weights_of(self, config: Config, pool: str) -> dict[str, int]:
         """The weights wanted of a pool's versions."""

@@ -184,7 +184,7 @@ class Plane:
 
         A head and its body, or the pieces of one read, then take one system call, and a peer that
         is woken finds all there is for it. A small POST takes 0.7 to 0.86 of the CPU time that
-        flushing after each read takes (medians of alternating rounds, two machines' loads).
+        flushing after each read takes (medians of alternating rounds in two runs).
         """
         if not self._gathering:
             self._soon(self._flush)

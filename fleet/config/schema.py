@@ -26,6 +26,10 @@ from fleet.config.units import Duration, PositiveDuration, Size
 
 __all__ = ["Certificate", "Listener", "ListenerTls", "Model", "UpstreamTls"]
 
+MAX_WEIGHT = 1_000_000
+MAX_REPLICAS = 10_000
+"""Bounds of a weight and of a pool's size, in the file and by hand alike."""
+
 Name = Annotated[
     str,
     Field(
@@ -215,7 +219,7 @@ class Version(Model):
     weight: int = Field(
         100,
         ge=0,
-        le=1_000_000,
+        le=MAX_WEIGHT,
         description="Share of new requests, relative to the other versions. 0 drains the version: "
         "it serves only requests that name it in the version header.",
     )
@@ -328,7 +332,7 @@ class Scale(Model):
         1, ge=0, description="Least replicas of the pool; 0 lets an idle pool go to zero."
     )
     max: int = Field(
-        1, ge=0, le=10_000, description="Most replicas of the pool; 0 switches it off."
+        1, ge=0, le=MAX_REPLICAS, description="Most replicas of the pool; 0 switches it off."
     )
     policy: Literal["target"] = Field("target", description="How readings become replicas.")
     signals: tuple[Signal, ...] = Field((), description="The inputs; the largest proposal wins.")

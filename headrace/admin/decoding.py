@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from fleet.config.schema import MAX_REPLICAS, MAX_WEIGHT
 from fleet.config.units import parse_positive_duration
 from fleet.errors import InvalidRequestError
 
@@ -17,7 +18,7 @@ MAX_LIMIT: Final = 1000
 """As many records as the journal keeps in memory."""
 
 Weights = Annotated[
-    dict[str, Annotated[int, Meta(ge=0, le=1_000_000)]], Meta(min_length=1, max_length=1000)
+    dict[str, Annotated[int, Meta(ge=0, le=MAX_WEIGHT)]], Meta(min_length=1, max_length=1000)
 ]
 """Body of a weight override; bounds as in the configuration."""
 
@@ -25,7 +26,7 @@ Weights = Annotated[
 class ScaleBody(Struct, frozen=True, forbid_unknown_fields=True, rename={"duration": "for"}):
     """Body of a size override."""
 
-    replicas: Annotated[int, Meta(ge=0, le=10_000)]
+    replicas: Annotated[int, Meta(ge=0, le=MAX_REPLICAS)]
     duration: str | None = None
 
     def seconds(self) -> float | None:
