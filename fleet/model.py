@@ -92,6 +92,19 @@ class Observation(Struct, frozen=True, kw_only=True):
     slots: int
     """Slots of one replica."""
     readings: tuple[Reading, ...]
+    arrived: int = 0
+    """Requests for it since it was first seen."""
+    served: int = 0
+    """Leases that have ended since then."""
+    busy: float = 0.0
+    """Slot-seconds of those leases."""
+    waits: tuple[int, ...] = ()
+    """Histogram of the time its requests waited for a slot since then, in the buckets of
+    `fleet.telemetry.histogram`."""
+    starting_for: tuple[float, ...] = ()
+    """Seconds since each replica that is starting was started, the longest first."""
+    start_seconds: tuple[float, ...] = ()
+    """How long its latest starts took until the replica was ready, newest last; at most 32."""
 
 
 class Proposal(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,100 @@
+"""Scaling in the configuration: signals, rates and bounds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fleet.config.base import Model
+from fleet.config.kinds import MAX_REPLICAS, StoreUrl, Url
+from fleet.config.units import Duration, PositiveDuration
+
+
+class RouterSignal(Model):
+    """What the gateway itself sees of a version. Present even when `signals` is empty."""
+
+    utilization: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="Wanted share of busy slots; queued requests count as busy.",
+    )
+    slo: PositiveDuration | None = Field(
+        None, description="Wanted p95 of the time a request waits for a slot, over `window`."
+    )
+    latency: PositiveDuration | None = Field(
+        None,
+        description="Wanted p95 from sending a request to its reply's first byte, over `window`.",
+    )
+    window: PositiveDuration = Field(
+        10.0, description="Over which the two percentiles are measured."
+    )
+
+
+class RedisSignal(Model):
+    """Depth of a queue in Redis: exactly one of list, stream or sorted_set."""
+
+    url: StoreUrl | None = Field(None, description="Redis to ask. Default: the store.")
+    list: str | None = Field(None, min_length=1, description="Key of a list: its length.")
+    stream: str | None = Field(
+        None,
+        min_length=1,
+        description="Key of a stream: its length, or with `group` that group's lag plus pending.",
+    )
+    group: str | None = Field(None, min_length=1, description="Consumer group of the stream.")
+    sorted_set: str | None = Field(None, min_length=1, description="Key of a sorted set: its size.")
+    per_replica: float = Field(5.0, gt=0, description="Items one replica should have to do.")
+
+
+class PrometheusSignal(Model):
+    """The value of one PromQL query."""
+
+    url: Url | None = Field(None, description="Server to ask. Default: `prometheus` at the top.")
+    query: str = Field(
+        min_length=1,
+        description="PromQL; must answer one number. Empty, NaN or Inf is a lost signal.",
+    )
+    per_replica: float = Field(gt=0, description="Amount one replica should carry.")
+
+
+class Signal(Model):
+    """A measured input: exactly one of the keys."""
+
+    router: RouterSignal | None = Field(None, description="The gateway's own view.")
+    redis: RedisSignal | None = Field(None, description="A queue in Redis.")
+    prometheus: PrometheusSignal | None = Field(None, description="A PromQL query.")
+
+
+class Rate(Model):
+    """The most that may change within a period: the larger of the two."""
+
+    percent: float = Field(
+        100.0, ge=0, description="Percent of the replicas at the period's start."
+    )
+    replicas: int = Field(4, ge=0, description="Number of replicas.")
+    period: PositiveDuration = Field(15.0, description="The period.")
+
+
+class Scale(Model):
+    """How many replicas a pool has."""
+
+    min: int = Field(
+        1, ge=0, description="Least replicas of the pool; 0 lets an idle pool go to zero."
+    )
+    max: int = Field(
+        1, ge=0, le=MAX_REPLICAS, description="Most replicas of the pool; 0 switches it off."
+    )
+    policy: Literal["target"] = Field("target", description="How readings become replicas.")
+    signals: tuple[Signal, ...] = Field((), description="The inputs; the largest proposal wins.")
+    tolerance: float = Field(
+        0.1, ge=0, lt=1, description="No change while a reading is this near its target."
+    )
+    tick: PositiveDuration = Field(
+        1.0, description="Between two decisions; a forming queue decides at once."
+    )
+    up: Rate = Field(default=Rate(), description="Fastest growth.")
+    down: Rate = Field(default=Rate(percent=100.0, replicas=1), description="Fastest shrinking.")
+    stabilization: Duration = Field(
+        60.0, description="Shrinks only to the largest size wanted within this time."
+    )
