@@ -1,6 +1,7 @@
 """Run the benchmark.
 
-python -m bench [--quick] [--works small,sse-200] [--peers haproxy,headrace] [--output FILE]
+python -m bench [--quick] [--works small,sse-200] [--peers haproxy,headrace] [--soak SECONDS]
+                [--output FILE]
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,6 +45,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--works", type=_names(list(WORKS)), default=list(WORKS))
     parser.add_argument("--peers", type=_names(list(PEERS)), default=list(PEERS))
+    parser.add_argument(
+        "--soak", type=float, metavar="SECONDS", help="length of the long mixed run; 0: none"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS / "latest.json")
     return parser.parse_args()
 
@@ -62,7 +67,10 @@ def main() -> int:
         print(f"absent: {name} ({how})")
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as directory:
-        stand = Stand(QUICK if options.quick else FULL, programs, Path(directory))
+        plan = QUICK if options.quick else FULL
+        if options.soak is not None:
+            plan = replace(plan, soak_seconds=options.soak)
+        stand = Stand(plan, programs, Path(directory))
         for work in options.works:
             WORKS[work](stand)
     result = {
@@ -73,6 +81,7 @@ def main() -> int:
         "versions": {name: PEERS[name].version(program) for name, program in programs.items()},
         "absent": absent,
         "failures": stand.failures,
+        "series": stand.series,
         "samples": [sample.as_dict() for sample in stand.samples],
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)

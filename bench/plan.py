@@ -18,6 +18,9 @@ class Plan:
     idle_connections: int
     replicas: tuple[int, ...]
     routes: tuple[int, ...]
+    scale_rounds: int
+    """Of the cost by number of replicas and routes: small differences."""
+    soak_seconds: float
 
 
 FULL = Plan(
@@ -28,6 +31,8 @@ FULL = Plan(
     idle_connections=10_000,
     replicas=(1, 10, 100, 1000),
     routes=(10, 100, 1000),
+    scale_rounds=7,
+    soak_seconds=600.0,
 )
 
 QUICK = Plan(
@@ -38,6 +43,8 @@ QUICK = Plan(
     idle_connections=1000,
     replicas=(1, 1000),
     routes=(10, 1000),
+    scale_rounds=1,
+    soak_seconds=20.0,
 )
 
 STREAM_SECONDS = 4.0

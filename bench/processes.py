@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -78,22 +79,45 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def await_served(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def await_served(
+    process: subprocess.Popen[bytes], port: int, log: Path, *, tls: bool = False
+) -> None:
     """Return once a small POST is answered whole. Raises StartError."""
     deadline = time.monotonic() + START_DEADLINE
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
-        if _served(port):
+        if _served(port, tls):
             return
         time.sleep(0.005)
     tail = log.read_text(errors="replace")[-600:]
-    raise StartError(f"{process.args!r} does not serve: {tail}")
+    raise StartError(f"does not serve: {tail.strip()}")
 
 
-def _served(port: int) -> bool:
+def trusting(*alpn: str) -> ssl.SSLContext:
+    """A client that takes any certificate, and offers these protocols."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(alpn)
+    return context
+
+
+def negotiated(port: int, *alpn: str) -> str | None:
+    """The protocol a TLS server on 127.0.0.1 chooses of these. Raises OSError."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        trusting(*alpn).wrap_socket(plain) as sock,
+    ):
+        return sock.selected_alpn_protocol()
+
+
+def _served(port: int, tls: bool) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+        with contextlib.ExitStack() as stack:
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            if tls:
+                sock = stack.enter_context(trusting("http/1.1").wrap_socket(sock))
             sock.sendall(request(port))
             reply = b""
             while MARK not in reply:

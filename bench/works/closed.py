@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bench.accounting import rss
 from bench.load import wrk
-from bench.peers.model import Running
+from bench.peers.model import TLS, Running
 from bench.stand import Stand
 
 WARM_UP = 1
@@ -28,6 +30,7 @@ def closed_figures(
         connections=connections,
         size=size,
         reconnect=reconnect,
+        tls=peer.tls,
     )
     plane, whole = peer.cpu()
     figures = {"rps": done.requests / done.seconds, "p50": done.p50, "p99": done.p99}
@@ -52,14 +55,21 @@ def _closed(
     connections: int = 64,
     size: int = 300,
     reconnect: bool = False,
+    tls: bool = False,
 ) -> None:
+    direct = not (reconnect or tls)
+    needs = TLS if tls else None
     with (
         stand.upstream() as upstream,
-        stand.peers(work, upstream, workers=workers, direct=not reconnect) as peers,
+        stand.peers(work, upstream, workers=workers, direct=direct, needs=needs) as peers,
     ):
         for name, peer in list(peers.items()):
-            try:
-                wrk.closed_loop(
+            stand.warm(
+                work,
+                peers,
+                name,
+                partial(
+                    wrk.closed_loop,
                     peer.port,
                     WARM_UP,
                     stand.directory,
@@ -67,10 +77,9 @@ def _closed(
                     connections=connections,
                     size=size,
                     reconnect=reconnect,
-                )
-            except wrk.LoadError as error:
-                stand.failed(work, name, error)
-                del peers[name]
+                    tls=tls,
+                ),
+            )
         stand.in_turns(
             work,
             peers,
@@ -91,6 +100,16 @@ def connect(stand: Stand) -> None:
     would have to do the closing.
     """
     _closed(stand, "connect", stand.plan.rounds, reconnect=True)
+
+
+def tls(stand: Stand) -> None:
+    """The small POST over TLS that clients keep."""
+    _closed(stand, "tls", stand.plan.rounds, tls=True)
+
+
+def tls_connect(stand: Stand) -> None:
+    """A TLS handshake for each small POST."""
+    _closed(stand, "tls-connect", stand.plan.rounds, reconnect=True, tls=True)
 
 
 def body_64k(stand: Stand) -> None:

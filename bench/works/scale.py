@@ -12,6 +12,10 @@ from bench.works.closed import WARM_UP, closed_figures
 
 PEER = "headrace"
 
+CHECK_INTERVAL = 60
+"""Seconds: checks are a cost of replicas, not of requests, and those of all that run at once would
+disturb the one that is measured."""
+
 
 def _scale(stand: Stand, work: str, sizes: Iterable[tuple[int, int, int]]) -> None:
     """`sizes`: what the peer is called by, replicas, routes. All run at once, used in turn."""
@@ -20,10 +24,14 @@ def _scale(stand: Stand, work: str, sizes: Iterable[tuple[int, int, int]]) -> No
         peers: dict[str, Running] = {}
         for size, replicas, routes in sizes:
             endpoints = [(f"127.0.{i // 250}.{i % 250 + 1}", upstream) for i in range(replicas)]
-            peer = stack.enter_context(stand.peer(PEER, endpoints, routes=routes))
+            peer = stack.enter_context(
+                stand.peer(PEER, endpoints, routes=routes, check_interval=CHECK_INTERVAL)
+            )
             wrk.closed_loop(peer.port, WARM_UP, stand.directory, stand.load_cpus)
             peers[str(size)] = peer
-        stand.in_turns(work, peers, stand.plan.rounds, lambda _, peer: closed_figures(stand, peer))
+        stand.in_turns(
+            work, peers, stand.plan.scale_rounds, lambda _, peer: closed_figures(stand, peer)
+        )
 
 
 def replicas(stand: Stand) -> None:
