@@ -30,12 +30,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One work. The first column is the one compared to HAProxy and shown with its spread."""
+    """One work. The first column is shown with its spread, and compared to the base's."""
 
     work: str
     title: str
     columns: tuple[Column, ...]
-    compared: bool = True
+    base: str | None = BASE
+    """Whom all are compared to, and by which the rows are sorted; None: nobody."""
+    base_title: str = "HAProxy"
 
 
 _CPU = Column("cpu", "CPU µs/request", 1e6)
@@ -51,7 +53,7 @@ TABLES = (
         "latency",
         "Latency of the small POST at 2,000 a second (open loop)",
         (Column("p50", "p50 ms", 1e3, 3), Column("p99", "p99 ms", 1e3, 3)),
-        compared=False,
+        base=None,
     ),
     Table(
         "half",
@@ -61,7 +63,7 @@ TABLES = (
             Column("added_p50", "added p50 ms", 1e3, 3),
             Column("rate", "rate/s", digits=0),
         ),
-        compared=False,
+        base=None,
     ),
     Table("connect", "Small POST, a new client connection for each", _CLOSED),
     Table("tls", "Small POST over TLS", _CLOSED),
@@ -102,7 +104,7 @@ TABLES = (
             Column("connections", "connections", digits=0),
             _RSS,
         ),
-        compared=False,
+        base=None,
     ),
     Table(
         "startup",
@@ -113,10 +115,29 @@ TABLES = (
             Column("rss_plane", "worker RSS MiB", 1 / (1 << 20)),
             Column("idle_cpu", "idle CPU %", 100, 2),
         ),
-        compared=False,
+        base=None,
     ),
-    Table("replicas", "Headrace, small POST, by number of replicas", _CLOSED, compared=False),
-    Table("routes", "Headrace, small POST, by number of routes", _CLOSED, compared=False),
+    Table("replicas", "Headrace, small POST, by number of replicas", _CLOSED, base=None),
+    Table("routes", "Headrace, small POST, by number of routes", _CLOSED, base=None),
+    Table(
+        "soak",
+        "Headrace, long mixed work: memory",
+        (
+            Column("slope_worker", "worker KiB/min", 60 / 1024),
+            Column("slope_worker_low", "95 % from", 60 / 1024),
+            Column("slope_worker_high", "to", 60 / 1024),
+            Column("rss_worker", "worker RSS MiB", 1 / (1 << 20)),
+            Column("slope_control", "control KiB/min", 60 / 1024),
+            Column("slope_control_low", "95 % from", 60 / 1024),
+            Column("slope_control_high", "to", 60 / 1024),
+            Column("rss_control", "control RSS MiB", 1 / (1 << 20)),
+            Column("seconds", "seconds", digits=0),
+            Column("pieces", "pieces of work", digits=0),
+            Column("errors", "errors", digits=0),
+            Column("taken", "reloads", digits=0),
+        ),
+        base=None,
+    ),
 )
 
 
@@ -134,19 +155,21 @@ def peers_of(result: Result, work: str) -> list[str]:
     return list(dict.fromkeys(s["peer"] for s in result["samples"] if s["work"] == work))
 
 
-def ratio_to_base(result: Result, work: str, peer: str, figure: str) -> Spread | None:
-    """Median of the ratio to HAProxy, round by round."""
-    mine, base = (figures(result, work, name, figure) for name in (peer, BASE))
-    return ratio(mine, base)
+def ratio_to_base(
+    result: Result, work: str, peer: str, figure: str, base: str = BASE
+) -> Spread | None:
+    """Median of the ratio to HAProxy, or another, round by round."""
+    mine, theirs = (figures(result, work, name, figure) for name in (peer, base))
+    return ratio(mine, theirs)
 
 
-def text(result: Result) -> str:
+def text(result: Result, tables: Sequence[Table] = TABLES) -> str:
     """All tables as Markdown."""
-    return "\n".join(_lines(result))
+    return "\n".join(_lines(result, tables))
 
 
-def _lines(result: Result) -> Iterator[str]:
-    for table in TABLES:
+def _lines(result: Result, tables: Sequence[Table]) -> Iterator[str]:
+    for table in tables:
         peers = peers_of(result, table.work)
         if peers:
             yield f"### {table.title}"
@@ -163,18 +186,18 @@ def _lines(result: Result) -> Iterator[str]:
 def _rows(result: Result, table: Table, peers: Sequence[str]) -> Iterator[str]:
     first = table.columns[0]
     titles = ["proxy", *(column.title for column in table.columns)]
-    if table.compared:
-        titles.append("× HAProxy")
+    if table.base is not None:
+        titles.append(f"× {table.base_title}")
     yield f"| {' | '.join(titles)} |"
     yield f"|---{'|---:' * (len(titles) - 1)}|"
     known = {peer: figures(result, table.work, peer, first.figure) for peer in peers}
-    for peer in sorted(peers, key=lambda p: median(known[p] or [0.0]) if table.compared else 0):
+    for peer in sorted(peers, key=lambda p: median(known[p] or [0.0]) if table.base else 0):
         cells = [peer]
         for column in table.columns:
             values = figures(result, table.work, peer, column.figure)
             cells.append(_cell(values, column, ends=column is first))
-        if table.compared:
-            found = ratio_to_base(result, table.work, peer, first.figure)
+        if table.base is not None:
+            found = ratio_to_base(result, table.work, peer, first.figure, table.base)
             cells.append("" if found is None else f"{found.median:.2f}")
         yield f"| {' | '.join(cells)} |"
 
@@ -199,7 +222,10 @@ def noise(result: Result) -> str:
     base = figures(result, "small", BASE, "cpu")
     width = spread(base).width if base else 0.0
     verdict = "noisy" if strangers + stolen > NOISE or width > 0.15 else "quiet"
-    return (
+    said = (
         f"the machine was {verdict}: other processes took {strangers:.1%} of its cores, the host "
-        f"{stolen:.1%}; HAProxy's rounds of the small POST spread by {width:.0%} of their median"
+        f"{stolen:.1%}"
     )
+    if base:
+        said += f"; HAProxy's rounds of the small POST spread by {width:.0%} of their median"
+    return said

@@ -23,7 +23,7 @@ frontend clients
     bind 127.0.0.1:{port} backlog 4096{tls}
     default_backend agents
 backend agents
-    balance random(2)
+    balance {policy}
 {servers}
 """
 
@@ -36,6 +36,7 @@ def _command(program: str, setup: Setup) -> list[str]:
     path.write_text(
         _CONFIG.format(
             workers=setup.workers,
+            policy=setup.policy or "random(2)",
             connections=most_connections(),
             port=setup.port,
             tls=f" ssl crt {setup.tls.bundle} alpn h2,http/1.1" if setup.tls else "",

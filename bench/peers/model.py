@@ -26,6 +26,8 @@ class Setup:
     routes: int = 1
     tls: Pair | None = None
     """Serve TLS with this certificate, HTTP/1.1 and HTTP/2 by ALPN."""
+    policy: str = ""
+    """How to balance, in the peer's own words; empty: two at random, the less busy one."""
     check_interval: int = 5
     """Seconds between two health checks of a replica, where the peer checks."""
 

@@ -24,7 +24,7 @@ http {{
     keepalive_requests 1000000000;
     client_max_body_size 0;
     upstream agents {{
-        random two least_conn;
+        {policy};
         {servers}
         keepalive 4096;
         keepalive_requests 1000000000;
@@ -62,6 +62,7 @@ def _command(program: str, setup: Setup) -> list[str]:
         _CONFIG.format(
             user="user root;\n" if os.getuid() == 0 else "",
             workers=setup.workers,
+            policy=setup.policy or "random two least_conn",
             directory=setup.directory,
             port=setup.port,
             ssl=" ssl http2" if setup.tls else "",

@@ -1,0 +1,1 @@
+"""Balance policies and the peers' on the same misbehaving agents; `make bench-balance`."""
