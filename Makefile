@@ -5,7 +5,7 @@ PYTHON  ?= python3
 BIN     := $(VENV)/bin
 CONFIG  ?= configs/quickstart.yaml
 
-.PHONY: run test lint check docs bench bench-quick clean
+.PHONY: run test lint check docs bench bench-balance bench-quick clean
 
 run: $(VENV)/.installed ## Install and start the quickstart: a gateway with its agents
 	@$(BIN)/python examples/tour.py &
@@ -25,12 +25,16 @@ check: lint test ## All of it
 docs: $(VENV)/.installed-dev ## Write the generated references anew
 	$(BIN)/python -m fleet.config.reference
 
-bench: $(VENV)/.installed .venv-bench/.installed ## Compare with the peers, about 15 minutes
+bench: $(VENV)/.installed .venv-bench/.installed ## Compare with the peers, about 30 minutes
 	@bench/install-programs.sh
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
-bench-quick: ## The same in under 3 minutes, with fewer rounds
+bench-quick: ## The same in about 4 minutes, with fewer rounds
 	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
+
+bench-balance: $(VENV)/.installed .venv-bench/.installed ## Compare balance policies, about 12 minutes
+	@bench/install-programs.sh
+	$(BIN)/python -m bench.balance $(BENCH_ARGS)
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -68,12 +68,8 @@ def live(book: Book, bed: Bed, plan: Plan) -> None:
             book.versions[name.split()[0]] = gateway.peer.version(program)
     for number in range(plan.rounds):
         for name, (gateway, program) in there.items():
-            book.take(
-                "live",
-                name,
-                number,
-                lambda g=gateway, p=program, s=number: bed.unequal(g, p, plan, s),
-            )
+            run = partial(bed.unequal, gateway, program, plan, number)
+            book.take("live", name, number, run)
 
 
 def model(book: Book, _: Bed, plan: Plan) -> None:

@@ -26,7 +26,7 @@ PEER = "headrace"
 RELOAD_EVERY = 5.0
 """Seconds between two changes of the file: weights, and a route that comes and goes."""
 
-WARM_UP = 0.2
+WARM_UP = 1 / 3
 """Share of the run that the slope leaves out: arenas and caches fill."""
 
 READINGS = 600
