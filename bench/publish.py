@@ -42,7 +42,11 @@ class Page:
     chart: Callable[[Result], str]
 
 
-BALANCING = Page("balancing", "reference-balance", balance_report.text, balance_chart.chart)
+def _balancing(result: Result) -> str:
+    return f"![p99 by policy and gateway](balancing.svg)\n\n{balance_report.text(result)}"
+
+
+BALANCING = Page("balancing", "reference-balance", _balancing, balance_chart.chart)
 PERFORMANCE = Page("performance", "reference", _performance, chart)
 
 LATEST = (HERE / "results" / "latest.json", HERE / "results" / "balance.json")

@@ -82,7 +82,7 @@ def test_the_chart_is_well_formed_and_names_every_peer(result: dict[str, Any]) -
 def test_only_the_generated_part_of_the_page_is_replaced(result: dict[str, Any]) -> None:
     page = f"before\n{publish.BEGIN}\nold\n{publish.END}\nafter\n"
 
-    new = publish.rewritten(page, result)
+    new = publish.rewritten(page, result, publish.PERFORMANCE)
 
     assert new.startswith("before\n")
     assert new.endswith(f"{publish.END}\nafter\n")
@@ -91,4 +91,22 @@ def test_only_the_generated_part_of_the_page_is_replaced(result: dict[str, Any])
 
 def test_a_page_without_marks_is_refused(result: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="the page has no"):
-        publish.rewritten("no marks", result)
+        publish.rewritten("no marks", result, publish.PERFORMANCE)
+
+
+def test_the_long_run_is_judged_by_what_is_certain(result: dict[str, Any]) -> None:
+    figures = {"slope_worker_low": -1.0, "slope_control_low": 2048.0, "seconds": 600.0}
+    result["samples"].append(sample("soak", "headrace", 0, **figures))
+
+    lines = list(targets.lines(result))
+
+    assert any("growth of the worker | 0.00 KiB/min | -0.06 KiB/min | reached" in x for x in lines)
+    assert any("growth of control | 0.00 KiB/min | 120.00 KiB/min | **missed**" in x for x in lines)
+
+
+def test_a_short_run_does_not_tell_of_growth(result: dict[str, Any]) -> None:
+    result["samples"].append(sample("soak", "headrace", 0, slope_worker_low=1.0, seconds=60.0))
+
+    assert any(
+        "growth of the worker | 0.00 KiB/min |  | not measured" in x for x in targets.lines(result)
+    )
