@@ -14,7 +14,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import uvloop
 
@@ -45,7 +45,7 @@ class Mixer:
         self.example = ""
 
     @contextlib.asynccontextmanager
-    async def _connection(self):  # type: ignore[no-untyped-def]
+    async def _connection(self) -> AsyncIterator[Streams]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 22)
         try:
             yield reader, writer
