@@ -20,14 +20,12 @@ from fleet.config.load import load_text
 from fleet.model import Replica as Member
 from fleet.model import ReplicaState
 from fleet.telemetry.slab import ROW_WORDS
-from fleet.wire import Members
 from headrace import compile as compiling
 from router.admission import Admission
 from router.balance import Balancer
 from router.balance.least_request import LeastRequest
 from router.balance.round_robin import RoundRobin
-from router.pool import Replica, Version
-from router.table import Directory
+from router.pool import Counters, Pool, Replica, Version
 
 SLOTS = 100_000
 """Of the gateway, per replica: never full."""
@@ -119,10 +117,12 @@ def _house(count: int) -> tuple[Version, Admission]:
     def block(_: str, __: str) -> int:
         return 0
 
-    admission = Admission(lambda _: None, lambda _: None, lambda _: None)
+    table = compiling.table(config, 1, weights, block, ())
+    entries = compiling.version_entries("p", weights["p"], replicas, block, shared=False)
     row = memoryview(bytearray(ROW_WORDS * 8)).cast("Q")
-    directory = Directory(row, admission)
-    directory.apply(compiling.table(config, 1, weights, block, ()))
-    versions = compiling.version_entries("p", weights["p"], replicas, block, shared=False)
-    directory.members(Members(pool="p", versions=versions), lambda: -1)
-    return directory.pools["p"].versions["v1"], admission
+    version = Version("v1", Pool(table.pools[0]), Counters(row, 0), 0)
+    for entry in entries[0].replicas:
+        replica = Replica(entry, version, row)
+        version.replicas[entry.name] = replica
+        version.offer(replica)
+    return version, Admission(lambda _: None, lambda _: None, lambda _: None)
