@@ -23,7 +23,7 @@ from bench.chart import chart
 from bench.peers import PEERS
 from bench.plan import FULL, QUICK
 from bench.stand import Stand
-from bench.works import WORKS
+from bench.works import NOT_QUICK, WORKS
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -43,7 +43,7 @@ def _names(known: list[str]) -> Callable[[str], list[str]]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Compare with the peers.")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument("--works", type=_names(list(WORKS)), default=list(WORKS))
+    parser.add_argument("--works", type=_names(list(WORKS)), help=", ".join(WORKS))
     parser.add_argument("--peers", type=_names(list(PEERS)), default=list(PEERS))
     parser.add_argument(
         "--soak", type=float, metavar="SECONDS", help="length of the long mixed run; 0: none"
@@ -65,17 +65,25 @@ def main() -> int:
     absent = {name: PEERS[name].absent for name in options.peers if name not in programs}
     for name, how in absent.items():
         print(f"absent: {name} ({how})")
+    works = options.works
+    if works is None:
+        works = [work for work in WORKS if not (options.quick and work in NOT_QUICK)]
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as directory:
         plan = QUICK if options.quick else FULL
         if options.soak is not None:
             plan = replace(plan, soak_seconds=options.soak)
         stand = Stand(plan, programs, Path(directory))
-        for work in options.works:
+        durations = {}
+        for work in works:
+            started = time.monotonic()
             WORKS[work](stand)
+            durations[work] = round(time.monotonic() - started, 1)
+            print(f"{work:<14} took {durations[work]} s", flush=True)
     result = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - begin),
+        "durations": durations,
         "quick": options.quick,
         "machine": accounting.machine(),
         "versions": {name: PEERS[name].version(program) for name, program in programs.items()},

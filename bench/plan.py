@@ -21,6 +21,8 @@ class Plan:
     scale_rounds: int
     """Of the cost by number of replicas and routes: small differences."""
     soak_seconds: float
+    stream_seconds: float
+    """Of event streams: whole replies of 100 events at 50 a second."""
 
 
 FULL = Plan(
@@ -33,6 +35,7 @@ FULL = Plan(
     routes=(10, 100, 1000),
     scale_rounds=7,
     soak_seconds=600.0,
+    stream_seconds=4.0,
 )
 
 QUICK = Plan(
@@ -44,8 +47,6 @@ QUICK = Plan(
     replicas=(1, 1000),
     routes=(10, 1000),
     scale_rounds=1,
-    soak_seconds=20.0,
+    soak_seconds=10.0,
+    stream_seconds=2.0,
 )
-
-STREAM_SECONDS = 4.0
-"""Two whole replies of 100 events at 50 a second."""

@@ -3,7 +3,7 @@
     python -m bench.load.arrivals PORT RATE SECONDS SEED [HIGH]
 
 Latency counts from the scheduled time. `HIGH` is the share of requests that carry
-`X-Priority: high`; the others carry `low`. Prints the figures of `bench.balance.outcome`.
+`X-Priority: high`; the others carry `low`. `X-Session` is one of 256. Prints the figures of `bench.balance.outcome`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from bench.traffic import request
 
 WARM_UP = 1.0
 """Seconds at the beginning that are not counted."""
+
+SESSIONS = 256
+"""Different values of `X-Session`, each as likely."""
 
 PATIENCE = 10.0
 """Seconds after the last arrival; what is not answered then has no answer, status 0."""
@@ -78,7 +81,10 @@ class Run:
         self._rng = rng
         self._loop = asyncio.get_running_loop()
         self._dialling: set[asyncio.Task[None]] = set()
-        self._messages = {name: _with_priority(port, name) for name in ("high", "low")}
+        self._messages = {
+            name: [_message(port, name, session) for session in range(SESSIONS)]
+            for name in ("high", "low")
+        }
         self.all: set[Connection] = set()
         self.free: list[Connection] = []
         self.replies: list[Reply] = []
@@ -107,14 +113,15 @@ class Run:
     def _arrive(self, scheduled: float) -> None:
         self._waiting += 1
         priority = "high" if self._rng.random() < self._high else "low"
+        message = self._rng.choice(self._messages[priority])
         if self.free:
-            self.free.pop().ask(scheduled, priority, self._messages[priority])
+            self.free.pop().ask(scheduled, priority, message)
         else:
-            task = self._loop.create_task(self._dial(scheduled, priority))
+            task = self._loop.create_task(self._dial(scheduled, priority, message))
             self._dialling.add(task)
             task.add_done_callback(self._dialling.discard)
 
-    async def _dial(self, scheduled: float, priority: str) -> None:
+    async def _dial(self, scheduled: float, priority: str, message: bytes) -> None:
         try:
             _, connection = await self._loop.create_connection(
                 partial(Connection, self), "127.0.0.1", self._port
@@ -123,7 +130,7 @@ class Run:
             self.note(scheduled, priority, 0, "")
             return
         self.all.add(connection)
-        connection.ask(scheduled, priority, self._messages[priority])
+        connection.ask(scheduled, priority, message)
 
     def lost(self, connection: Connection) -> None:
         """It is closed."""
@@ -141,9 +148,10 @@ class Run:
             self.replies.append(Reply(latency, status, agent, priority if self._high else ""))
 
 
-def _with_priority(port: int, name: str) -> bytes:
+def _message(port: int, priority: str, session: int) -> bytes:
     head, end, rest = request(port).partition(b"\r\nContent-Type")
-    return head + b"\r\nX-Priority: " + name.encode() + end + rest
+    fields = f"\r\nX-Priority: {priority}\r\nX-Session: {session}"
+    return head + fields.encode() + end + rest
 
 
 async def run(port: int, rate: float, seconds: float, seed: int, high: float) -> None:

@@ -27,3 +27,6 @@ WORKS: dict[str, Callable[[Stand], None]] = {
     "routes": scale.routes,
     "soak": soak.soak,
 }
+
+NOT_QUICK = frozenset({"body-10m", "latency", "sse-2000", "two-workers"})
+"""Works that a quick run leaves out unless they are named: others say nearly the same."""

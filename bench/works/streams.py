@@ -8,7 +8,6 @@ import sys
 
 from bench.load.wrk import LoadError
 from bench.peers.model import Running
-from bench.plan import STREAM_SECONDS
 from bench.processes import load, pinned
 from bench.stand import Stand
 
@@ -20,12 +19,13 @@ TIME_LIMIT = 40.0
 
 def _streams(stand: Stand, work: str, count: int) -> None:
     """As near to 50 events a second as the cores beside the proxy's can make."""
+    seconds = stand.plan.stream_seconds
     others = max(1, (os.cpu_count() or 1) - 1)
     pace = min(50.0, EVENTS_A_CORE * others / count)
     ramp = min(2.0, max(1.0, count / 500))
 
     def measure(_: str, peer: Running) -> dict[str, float]:
-        arguments = [str(peer.port), str(count), str(ramp), str(STREAM_SECONDS)]
+        arguments = [str(peer.port), str(count), str(ramp), str(seconds)]
         command = pinned([sys.executable, "-m", "bench.load.streams", *arguments], stand.load_cpus)
         with load(command, TIME_LIMIT) as clients:
             assert clients.stdout is not None
@@ -37,7 +37,7 @@ def _streams(stand: Stand, work: str, count: int) -> None:
         if found["broken"] or not found["events"]:
             raise LoadError(f"{found['broken']} streams broke")
         return {
-            "events": found["events"] / STREAM_SECONDS,
+            "events": found["events"] / seconds,
             "offered": count * pace,
             "reads": found["reads"] / found["events"],
             "cpu": (whole - all_before).total / found["events"],
