@@ -3,7 +3,8 @@
     python -m bench.load.arrivals PORT RATE SECONDS SEED [HIGH]
 
 Latency counts from the scheduled time. `HIGH` is the share of requests that carry
-`X-Priority: high`; the others carry `low`. `X-Session` is one of 256. Prints the figures of `bench.balance.outcome`.
+`X-Priority: high`; the others carry `low`. `X-Session` is one of 256. Prints the
+figures of `bench.balance.outcome`.
 """
 
 from __future__ import annotations
