@@ -20,6 +20,6 @@ def raise_open_files() -> None:
 
 
 def most_connections() -> int:
-    """Client connections for which every proxy has descriptors: HAProxy sets aside two each."""
+    """Client connections for which every proxy has descriptors, and a few thousand to upstreams."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(16_384, (most - 100) // 2)
+    return min(16_384, most - 3600)

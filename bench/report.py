@@ -117,7 +117,12 @@ TABLES = (
         ),
         base=None,
     ),
-    Table("replicas", "Headrace, small POST, by number of replicas", _CLOSED, base=None),
+    Table(
+        "replicas",
+        "Small POST by number of replicas: Headrace, and HAProxy beside it",
+        _CLOSED,
+        base=None,
+    ),
     Table("routes", "Headrace, small POST, by number of routes", _CLOSED, base=None),
     Table(
         "soak",

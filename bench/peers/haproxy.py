@@ -10,6 +10,7 @@ _CONFIG = """\
 global
     nbthread {workers}
     maxconn {connections}
+    no strict-limits
 defaults
     mode http
     timeout connect 2s

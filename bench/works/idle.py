@@ -19,7 +19,7 @@ def idle(stand: Stand) -> None:
     """Growth of the resident memory of all processes, over the number of connections; after a
     closed loop has warmed the peer up.
     """
-    count = min(stand.plan.idle_connections, most_connections() - 300)
+    count = min(stand.plan.idle_connections, most_connections())
 
     def measure(_: str, peer: Running) -> dict[str, float]:
         wrk.closed_loop(peer.port, 1, stand.directory, stand.load_cpus)

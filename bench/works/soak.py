@@ -65,7 +65,7 @@ class Memory:
 def soak(stand: Stand) -> None:
     """Headrace alone, for `Plan.soak_seconds`."""
     seconds = stand.plan.soak_seconds
-    if seconds <= 0:
+    if seconds <= 0 or PEER not in stand.programs:
         return
 
     with stand.upstream() as upstream:
