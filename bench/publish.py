@@ -75,7 +75,7 @@ def measured(result: Result) -> str:
     return (
         f"Measured {result['date'][:10]} on {machine['cores']} cores of {machine['cpu']}, "
         f"{machine['memory'] / 2**30:.0f} GiB, Linux {machine['kernel']}, Python "
-        f"{machine['python']}, in {result['seconds'] // 60} minutes. {versions}."
+        f"{machine['python']}, in {max(1, round(result['seconds'] / 60))} minutes. {versions}."
     )
 
 
