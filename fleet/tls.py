@@ -19,6 +19,7 @@ from fleet.errors import HeadraceError
 from fleet.x509 import dns_names
 
 ALPN: Final = ("http/1.1",)
+ALPN_HTTP2: Final = ("h2", "http/1.1")
 
 _CERTIFICATE: Final = "-----BEGIN CERTIFICATE-----"
 _KEY: Final = "PRIVATE KEY-----"
@@ -52,6 +53,7 @@ class ServerTls(Struct, frozen=True, kw_only=True):
     client_auth: str
     min_version: str
     handshake_timeout: float
+    http2: bool = False
 
 
 class ClientTls(Struct, frozen=True, kw_only=True):
@@ -128,7 +130,7 @@ def _of_pair(tls: ServerTls, pair: KeyPair) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[tls.min_version]
     context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(ALPN)
+    context.set_alpn_protocols(ALPN_HTTP2 if tls.http2 else ALPN)
     context.verify_mode = _VERIFY[tls.client_auth]
     if tls.client_ca is not None:
         _trust(context, tls.client_ca)

@@ -86,6 +86,7 @@ class LimitsEntry(Struct, frozen=True, kw_only=True):
     body: int
     connections: int
     body_rate: int = 0
+    streams: int = 128
 
 
 class ListenerEntry(Struct, frozen=True, kw_only=True):

@@ -161,6 +161,20 @@ METRICS: Final[dict[str, Metric]] = {
         labels=_VERSION,
         read=_of_versions(lambda v: Distribution(v.totals.first_byte, v.totals.first_byte_sum)),
     ),
+    "headrace_http2_connections": Metric(
+        kind="gauge",
+        help="Client connections by HTTP/2 open now, among headrace_connections.",
+        unit="connections",
+        labels=("worker",),
+        read=_of_workers(lambda worker: worker.http2_connections),
+    ),
+    "headrace_http2_requests_total": Metric(
+        kind="counter",
+        help="Requests that came by HTTP/2.",
+        unit="requests",
+        labels=("worker",),
+        read=_of_workers(lambda worker: worker.http2_requests),
+    ),
     "headrace_in_flight": Metric(
         kind="gauge",
         help="Requests that hold a slot now.",

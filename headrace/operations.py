@@ -65,6 +65,11 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     generation: int
     restarts: int
     connections: int
+    """Client connections open now."""
+    http2_connections: int
+    """Those of them by HTTP/2."""
+    http2_requests: int
+    """By HTTP/2, since the first start of this worker."""
 
 
 class Status(Struct, frozen=True, kw_only=True):

@@ -30,8 +30,9 @@ def workers(gateway: WorkerGateway) -> tuple[WorkerStatus, ...]:
     statuses = []
     for worker in gateway.supervisor.workers:
         row = gateway.slab.row(worker.index)
-        opened = row[worker_at() + words.CONNECTIONS_OPENED]
-        closed = row[worker_at() + words.CONNECTIONS_CLOSED]
+        at = worker_at()
+        opened = row[at + words.CONNECTIONS_OPENED]
+        closed = row[at + words.CONNECTIONS_CLOSED]
         statuses.append(
             WorkerStatus(
                 index=worker.index,
@@ -39,6 +40,10 @@ def workers(gateway: WorkerGateway) -> tuple[WorkerStatus, ...]:
                 generation=worker.generation,
                 restarts=worker.restarts,
                 connections=max(0, opened - closed),
+                http2_connections=max(
+                    0, row[at + words.HTTP2_OPENED] - row[at + words.HTTP2_CLOSED]
+                ),
+                http2_requests=row[at + words.HTTP2_REQUESTS],
             )
         )
     return tuple(statuses)

@@ -23,6 +23,9 @@ FLUSH_AFTER = 0.05
 FLUSH_SIZE = 65_536
 MAX_BACKLOG = 8 * 1024 * 1024
 
+PROTOCOLS = {b"1.0": "HTTP/1.0", b"1.1": "HTTP/1.1", b"2.0": "HTTP/2"}
+"""Names of the versions of HTTP, by how `Via` has them."""
+
 _encode = Encoder().encode
 
 
@@ -63,6 +66,7 @@ class AccessLog:
                 "method": head.method.decode("latin-1"),
                 "host": head.host.decode("latin-1"),
                 "path": head.path.decode("latin-1"),
+                "protocol": PROTOCOLS[head.protocol],
                 "status": exchange.status,
                 "pool": exchange.pool,
                 "version": exchange.version,

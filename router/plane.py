@@ -24,9 +24,9 @@ from router.accesslog import AccessLog
 from router.admission import Admission
 from router.dialling import Dialler, failure
 from router.errors import Refusal
-from router.http.downstream import Downstream
 from router.http.exchange import Exchange, Phase
 from router.http.head import RequestHead
+from router.http.ports import ClientPort
 from router.http.upstream import Upstream
 from router.peer import TrustedProxies
 from router.pool import Counters, Replica, Version
@@ -67,7 +67,7 @@ class Plane:
         self.draining = False
         self._soon: Callable[[Callable[[], None]], object] = self._loop.call_soon
         self._gathering: list[Gathering] = []
-        self.downstreams: set[Downstream] = set()
+        self.downstreams: set[ClientPort] = set()
         self._suspended: list[Replica] = []
         self._dials: set[asyncio.Task[None]] = set()
         self._id_prefix = os.urandom(8).hex().encode()
@@ -168,15 +168,19 @@ class Plane:
 
     # connections
 
-    def opened(self, downstream: Downstream) -> None:
+    def opened(self, downstream: ClientPort) -> None:
         """A client has connected."""
         self.downstreams.add(downstream)
         self._row[worker_at() + words.CONNECTIONS_OPENED] += 1
 
-    def closed(self, downstream: Downstream) -> None:
+    def closed(self, downstream: ClientPort) -> None:
         """A client's connection is gone."""
         self.downstreams.discard(downstream)
         self._row[worker_at() + words.CONNECTIONS_CLOSED] += 1
+
+    def count(self, word: int) -> None:
+        """Add 1 to one of the worker's own words (`fleet.telemetry.slab`)."""
+        self._row[worker_at() + word] += 1
 
     def gathers(self, connection: Gathering) -> None:
         """`connection` has begun to gather what it writes: let it flush once this turn of the

@@ -58,6 +58,13 @@ class Limits(Model):
     connections: int = Field(
         16384, ge=1, description="Client connections per worker; more get 503 and are closed."
     )
+    streams: int = Field(
+        128,
+        ge=1,
+        le=10000,
+        description="Requests under way at once on one connection of HTTP/2; more are refused with "
+        "REFUSED_STREAM.",
+    )
 
 
 class Match(Model):

@@ -57,7 +57,7 @@ class Certificate(Model):
 
 
 class ListenerTls(Model):
-    """TLS towards clients, by HTTP/1.1."""
+    """TLS towards clients."""
 
     certificates: tuple[Certificate, ...] = Field(
         min_length=1,
@@ -76,6 +76,9 @@ class ListenerTls(Model):
     handshake_timeout: PositiveDuration = Field(
         10.0, description="A client that takes longer is disconnected."
     )
+    http2: bool = Field(
+        True, description="Offer HTTP/2 beside HTTP/1.1, for the client to choose (ALPN)."
+    )
 
     @property
     def settings(self) -> ServerTls:
@@ -86,6 +89,7 @@ class ListenerTls(Model):
             client_auth=self.client_auth,
             min_version=self.min_version,
             handshake_timeout=self.handshake_timeout,
+            http2=self.http2,
         )
 
 

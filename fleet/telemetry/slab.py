@@ -57,6 +57,9 @@ CELL_RELEASED: Final = 1
 CONNECTIONS_OPENED: Final = 0
 CONNECTIONS_CLOSED: Final = 1
 LOG_LINES_DROPPED: Final = 2
+HTTP2_OPENED: Final = 3  # connections by HTTP/2, among CONNECTIONS_OPENED
+HTTP2_CLOSED: Final = 4
+HTTP2_REQUESTS: Final = 5
 
 _CELLS_AT: Final = VERSION_BLOCKS * BLOCK_WORDS
 _WORKER_AT: Final = _CELLS_AT + CELLS * CELL_WORDS
@@ -202,6 +205,7 @@ class Slab:
             row[at + CELL_RELEASED] = row[at + CELL_ACQUIRED]
         at = worker_at()
         row[at + CONNECTIONS_CLOSED] = row[at + CONNECTIONS_OPENED]
+        row[at + HTTP2_CLOSED] = row[at + HTTP2_OPENED]
 
     def _zero(self, start: int, count: int) -> None:
         for worker in range(self.workers):

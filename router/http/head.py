@@ -57,6 +57,7 @@ class RequestHead:
         "method",
         "minor",
         "path",
+        "protocol",
         "request_id",
         "target",
         "websocket",
@@ -68,6 +69,8 @@ class RequestHead:
     authority: bytes
     host: bytes
     minor: int
+    protocol: bytes
+    """The version it came by, as Via says it."""
     framing: Framing
     length: int
     keep_alive: bool
@@ -108,6 +111,7 @@ def parse_head(
     head = RequestHead()
     head.method = method
     head.minor = minor
+    head.protocol = b"1.1" if minor else b"1.0"
     head.headers = headers = []
     host: bytes | None = None
     length: bytes | None = None

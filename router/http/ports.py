@@ -64,6 +64,18 @@ class DownstreamPort(Protocol):
         ...
 
 
+class ClientPort(Protocol):
+    """A client's connection, as the worker sees it when it stops."""
+
+    def drain(self) -> None:
+        """Close when idle, or with the replies that are on their way. Called more than once."""
+        ...
+
+    def abandon(self) -> None:
+        """The worker's time is over: end now, and not cleanly if a reply is under way."""
+        ...
+
+
 class UpstreamPort(Protocol):
     """A connection to a replica, as an exchange sees it."""
 

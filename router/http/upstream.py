@@ -140,14 +140,14 @@ class Upstream(Connection):
             framing += b"Expect: 100-continue\r\n"
         self._write(
             b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b"
-            b"Via: 1.%d headrace\r\nX-Request-Id: %b\r\n%b\r\n"
+            b"Via: %b headrace\r\nX-Request-Id: %b\r\n%b\r\n"
             % (
                 head.method,
                 head.target,
                 head.authority or self._replica.authority,
                 head.lines,
                 framing,
-                head.minor,
+                head.protocol,
                 exchange.request_id,
                 exchange.forwarded(),
             )

@@ -33,7 +33,7 @@ def queries() -> list[str]:
 def unknown_metrics(text: str) -> set[str]:
     return {
         name
-        for name in re.findall(r"headrace_[a-z_]+", text)
+        for name in re.findall(r"headrace_[a-z0-9_]+", text)
         if name not in METRICS and SUFFIXES.sub("", name) not in METRICS
     }
 

@@ -51,6 +51,8 @@ VALUES = {
     "waiting requests": (of("queue_depth", **V1), 3),
     "busy slots": (of("in_flight", **V1), 5),
     "slots": (of("slots", **V1), 8),
+    "connections by HTTP/2": (of("http2_connections", worker="0"), 2),
+    "requests by HTTP/2": (of("http2_requests_total", worker="0"), 31),
     "shed requests": (of("shed_total", **V1), 1),
     "queue timeouts": (of("queue_timeouts_total", **V1), 2),
     "retries": (of("retries_total", **V1), 7),
