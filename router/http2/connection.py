@@ -189,7 +189,8 @@ class Connection(ClientConnection):
             self._give_up(fault)
             return
         except ProtocolError as error:
-            self._fail(_fault(error))  # h2 has its GOAWAY ready
+            # h2 has its GOAWAY ready
+            self._fail(ConnectionFault(ErrorCodes(error.error_code), "http2_error", str(error)))
             return
         for stream in self._begun:
             stream.time_body()
@@ -208,6 +209,13 @@ class Connection(ClientConnection):
             self.spending.spend(metered, monotonic())
             if kind == frames.WINDOW_UPDATE and self._zero_increment(frame):
                 return
+            if (
+                kind == frames.RST_STREAM
+                and frame.stream_id > self.session.highest_inbound_stream_id
+            ):
+                # h2 passes over it
+                message = "RST_STREAM of a stream not begun"
+                raise ConnectionFault(ErrorCodes.PROTOCOL_ERROR, "http2_error", message)
         elif kind not in _FREE:
             self.spending.spend("unknown", monotonic())
         elif kind == frames.GOAWAY:
@@ -423,12 +431,6 @@ class Connection(ClientConnection):
     def _drop_streams(self) -> None:
         for stream in list(self._streams.values()):
             stream.gone()
-
-
-def _fault(error: ProtocolError) -> ConnectionFault:
-    code = ErrorCodes(error.error_code)
-    calm = code is ErrorCodes.ENHANCE_YOUR_CALM
-    return ConnectionFault(code, "http2_header_flood" if calm else "http2_error", str(error))
 
 
 def _websocket_key() -> bytes:

@@ -114,6 +114,9 @@ class FrameReader:
             if kind != SETTINGS or flags & ACK:
                 raise _broken("the first frame is not SETTINGS")
             self._state = 2
+        if kind == SETTINGS and flags & ACK and length:
+            message = "an acknowledgement with settings"
+            raise ConnectionFault(ErrorCodes.FRAME_SIZE_ERROR, "http2_error", message)
         if self._block and (kind != CONTINUATION or stream_id != self._block):
             raise _broken("another frame inside a header block")
         if kind == HEADERS:

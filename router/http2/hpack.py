@@ -15,9 +15,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
-from hpack import Decoder, Encoder
+from h2.errors import ErrorCodes
+from hpack import Decoder, Encoder, HPACKError, OversizedHeaderListError
 from hpack.struct import HeaderTuple
 from hpack.table import HeaderTable
+
+from router.http2.errors import ConnectionFault
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -35,8 +38,17 @@ class FieldDecoder(Decoder):
         self.fields: list[HeaderTuple] = []
 
     def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
-        """See `hpack.Decoder`."""
-        self.fields = list(super().decode(data, raw=True))
+        """See `hpack.Decoder`. Raises ConnectionFault: the tables of both sides differ now."""
+        try:
+            self.fields = list(super().decode(data, raw=True))
+        except OversizedHeaderListError as error:
+            message = "a header list is too large to be read"
+            raise ConnectionFault(
+                ErrorCodes.ENHANCE_YOUR_CALM, "http2_header_flood", message
+            ) from error
+        except HPACKError as error:
+            message = f"a header block is not HPACK: {error}"
+            raise ConnectionFault(ErrorCodes.COMPRESSION_ERROR, "http2_error", message) from error
         return ()
 
 

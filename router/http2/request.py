@@ -67,6 +67,8 @@ def request_head(
     raw, hosts, length = _as_before(raw)
     authority = pseudo.get(b":authority")
     if authority is not None:
+        if not authority:
+            raise Malformed("the authority is empty", "bad_host")
         if any(host != authority for host in hosts):
             raise Malformed("Host is not what :authority says", "bad_host")
         hosts = [authority]

@@ -27,6 +27,9 @@ from router.http import upstream as upstream_module
 from router.http.downstream import Downstream
 from router.http.exchange import Exchange, Phase
 from router.http.upstream import Upstream
+from router.http2 import connection as http2_connection_module
+from router.http2 import stream as http2_stream_module
+from router.http2.connection import Connection
 from router.plane import Plane
 from router.pool import Replica
 from tests.protocol.messages import Message, parse
@@ -80,7 +83,7 @@ class Clock:
 class Wire(asyncio.Transport):
     """One socket: what our side wrote, and the peer's side of it for the test to play."""
 
-    def __init__(self, rig: Rig, protocol: Downstream | Upstream, label: str) -> None:
+    def __init__(self, rig: Rig, protocol: Connection | Downstream | Upstream, label: str) -> None:
         super().__init__({"peername": ("192.0.2.7", 40000)})
         self._rig = rig
         self.protocol = protocol
@@ -254,6 +257,8 @@ class Rig:
             connection_module,
             downstream_module,
             exchange_module,
+            http2_connection_module,
+            http2_stream_module,
             upstream_module,
         ):
             monkeypatch.setattr(module, "monotonic", self.clock)
@@ -303,8 +308,8 @@ class Rig:
         self.plane.members(wire.Members(pool=pool_name, versions=versions), no_token)
         self.turn()
 
-    def client(self) -> Wire:
-        self.clients.append(Wire(self, Downstream(self.plane), "client"))
+    def client(self, kind: type[Downstream | Connection] = Downstream) -> Wire:
+        self.clients.append(Wire(self, kind(self.plane), "client"))
         return self.clients[-1]
 
     @property
@@ -384,7 +389,10 @@ class Rig:
         finished = [line["id"] for line in self.logged()]
         assert len(finished) == len(set(finished)), "an exchange was finished twice"
         for w in self.wires:
-            assert w.protocol._exchange is None, f"an exchange is left on {w}"
+            left = (
+                w.protocol._streams if isinstance(w.protocol, Connection) else w.protocol._exchange
+            )
+            assert not left, f"an exchange is left on {w}"
         at = worker_at()
         assert self.row[at + words.CONNECTIONS_OPENED] == len(self.clients)
         assert self.row[at + words.CONNECTIONS_CLOSED] == len(self.clients)
