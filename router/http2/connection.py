@@ -168,7 +168,7 @@ class Connection(ClientConnection):
         if self._closing:
             return
         for stream in list(self._streams.values()):
-            stream.reset(ErrorCodes.INTERNAL_ERROR)
+            stream.break_off(ErrorCodes.INTERNAL_ERROR)
         self.flush()
         self._deaf = True
         self._transport.close()

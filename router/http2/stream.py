@@ -156,7 +156,7 @@ class Stream:
             self._exchange.client_gone()
 
     def break_off(self, code: ErrorCodes) -> None:
-        """The client has done what ends the stream."""
+        """End the stream while its request may be under way."""
         self.reset(code)
         if self._exchange is not None:
             self._exchange.client_gone()
