@@ -1,7 +1,9 @@
 #!/bin/sh
-# The real servers that the integration tests talk to, and what makes their certificates.
+# The real servers and clients that the integration tests talk to, and what makes their certificates.
 set -eu
 missing=
+command -v curl >/dev/null || missing="$missing curl"
+command -v h2load >/dev/null || missing="$missing nghttp2-client"
 command -v openssl >/dev/null || missing="$missing openssl"
 command -v prometheus >/dev/null || missing="$missing prometheus"
 command -v redis-server >/dev/null || missing="$missing redis-server"

@@ -28,7 +28,7 @@ async def test_requests_come_over_tls(tmp_path: Path) -> None:
     async with agent() as replica, daemon(tmp_path, in_front_of(replica, listen=listen)) as running:
         await running.until_ready("p", 1)
         where = await address(running)
-        async with Client(where, ca.client(alpn=("h2", "http/1.1")), "two.example") as client:
+        async with Client(where, ca.client(alpn=("http/1.1",)), "two.example") as client:
             assert client.certificate["subject"] == ((("commonName", "two"),),)
             assert client.writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
             forged = 'X-Forwarded-Client-Cert: Subject="CN=root"'

@@ -125,7 +125,26 @@ def test_a_client_is_shown_the_certificate_for_the_name_it_asks_for(
     assert shown_to(server(pairs["one"], pairs["two"]), authority, asked) == shown
 
 
-def test_http_1_1_is_agreed_on_and_nothing_else(
+@pytest.mark.parametrize(
+    ("offered", "agreed"),
+    [
+        (("h2", "http/1.1"), "h2"), (("http/1.1", "h2"), "h2"), (("h2",), "h2"),
+        (("http/1.1",), "http/1.1"), (("h3",), None), ((), None),
+    ],
+)  # fmt: skip
+def test_http_2_is_agreed_on_where_it_is_offered(
+    authority: Authority,
+    pairs: dict[str, Pair],
+    offered: tuple[str, ...],
+    agreed: str | None,
+) -> None:
+    ours = server(pairs["one"], pairs["two"], http2=True)
+    for name in ("one.example", "two.example"):
+        both = handshake(ours, authority.client(alpn=offered), name)
+        assert [end.selected_alpn_protocol() for end in both] == [agreed] * 2
+
+
+def test_http_1_1_is_agreed_on_and_nothing_else_without_it(
     authority: Authority, pairs: dict[str, Pair]
 ) -> None:
     ours = server(pairs["one"])
