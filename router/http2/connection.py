@@ -1,10 +1,8 @@
 """HTTP/2 towards the client: one connection, many streams (RFC 9113).
 
 Frames are understood by `Session` one at a time; each stream is a client of its own to an
-exchange (`Stream`). What all of them send is gathered and written once a turn of the loop, a frame
-of each in turn while the connection's window and the transport have room, so that a slow stream
-stalls no other. Deadlines of streams are kept here, so that none is filed for a request that is
-read and answered at once.
+exchange (`Stream`). Deadlines of streams are kept here, so that none is filed for a request that
+is read and answered at once. What is sent is written by `Sending`.
 """
 
 from __future__ import annotations
@@ -29,22 +27,18 @@ from h2.exceptions import ProtocolError
 
 from fleet.telemetry import slab as words
 from router.errors import Refusal
-from router.http.connection import ClientConnection
 from router.http2 import frames
 from router.http2.errors import ConnectionFault
-from router.http2.floods import Spending
 from router.http2.frames import Frame, FrameReader
 from router.http2.request import request_head, request_trailers
-from router.http2.session import Session, goaway
+from router.http2.sending import Sending
+from router.http2.session import goaway
 from router.http2.stream import Stream
 from router.peer import Peer, peer_of
 from router.timers import NEVER
 
 if TYPE_CHECKING:
     from router.plane import Plane
-
-ROUND: Final = 262_144
-"""Bytes of bodies written in one turn of the loop."""
 
 GRACE: Final = 0.5
 """Seconds from the notice that the connection will end to the last stream that is served."""
@@ -60,46 +54,33 @@ _METERED: Final = {
 _FREE: Final = frozenset({frames.CONTINUATION, frames.DATA, frames.GOAWAY, frames.HEADERS})
 
 
-class Connection(ClientConnection):
+class Connection(Sending):
     """See the module."""
 
     __slots__ = (
-        "_awake",
         "_begun",
-        "_clogged",
         "_deaf",
         "_end_from",
         "_frames",
         "_head_due",
         "_idle_due",
         "_last",
-        "_ready",
         "_streams",
         "_timed",
         "client",
         "peer",
-        "plane",
-        "session",
-        "spending",
     )
 
     def __init__(self, plane: Plane, client: str | None = None) -> None:
         """`client` stands for the address of the transport's peer if given."""
         super().__init__(plane)
-        self.plane = plane
         self.client = client
         self.peer: Peer
-        self.session = Session(plane.limits)
-        self.spending = Spending()
         self._frames = FrameReader(self.session.max_read)
         self._streams: dict[int, Stream] = {}
-        self._ready: dict[Stream, None] = {}
-        """Streams with something to send that is not held up by their own window."""
         self._timed: set[Stream] = set()
         self._begun: list[Stream] = []
         """Streams whose requests began in what is being read."""
-        self._awake = False
-        self._clogged = False
         self._deaf = False
         self._head_due = NEVER
         self._idle_due = NEVER
@@ -138,17 +119,6 @@ class Connection(ClientConnection):
         self._drop_streams()
         self.plane.wheel.forget(self)
 
-    def pause_writing(self) -> None:
-        """Called by the loop (`asyncio.Protocol`): who takes nothing is not read from either."""
-        self._clogged = True
-        self._set_hold(1, True)
-
-    def resume_writing(self) -> None:
-        """Called by the loop (`asyncio.Protocol`)."""
-        self._clogged = False
-        self._set_hold(1, False)
-        self.wake()
-
     def drain(self) -> None:
         """The worker is stopping: announce it, soon name the last stream, close when all are done.
 
@@ -159,7 +129,7 @@ class Connection(ClientConnection):
             return
         if self._end_from == NEVER:
             self._end_from = now
-            self._say(goaway(_ANY_STREAM, ErrorCodes.NO_ERROR, "shutting down"))
+            self.say(goaway(_ANY_STREAM, ErrorCodes.NO_ERROR, "shutting down"))
         elif self._last == _ANY_STREAM and now >= self._end_from + GRACE:
             self._name_last("shutting down")
 
@@ -209,10 +179,7 @@ class Connection(ClientConnection):
             self.spending.spend(metered, monotonic())
             if kind == frames.WINDOW_UPDATE and self._zero_increment(frame):
                 return
-            if (
-                kind == frames.RST_STREAM
-                and frame.stream_id > self.session.highest_inbound_stream_id
-            ):
+            if kind == frames.RST_STREAM and not self._known(frame.stream_id):
                 # h2 passes over it
                 message = "RST_STREAM of a stream not begun"
                 raise ConnectionFault(ErrorCodes.PROTOCOL_ERROR, "http2_error", message)
@@ -227,6 +194,10 @@ class Connection(ClientConnection):
             handler = _HANDLERS.get(type(event))
             if handler is not None:
                 handler(self, event)
+
+    def _known(self, stream_id: int) -> bool:
+        """It was begun, whether or not it is over."""
+        return stream_id % 2 == 1 and stream_id <= self.session.highest_inbound_stream_id
 
     def _zero_increment(self, frame: Frame) -> bool:
         """An increment of 0 is an error of its stream alone (RFC 9113 section 6.9)."""
@@ -303,50 +274,6 @@ class Connection(ClientConnection):
             if stream.waiting:
                 self._ready[stream] = None
 
-    # sending
-
-    def wake(self) -> None:
-        """There may be something to write: look once this turn of the loop is over."""
-        if not self._awake:
-            self._awake = True
-            self.plane.gathers(self)
-
-    def ready(self, stream: Stream) -> None:
-        """`stream` has something to send."""
-        if not stream.closed:
-            self._ready[stream] = None
-            self.wake()
-
-    def flush(self) -> None:
-        """Write what the windows allow (`router.plane.Gathering`)."""
-        self._awake = False
-        if self._closing:
-            self._out.clear()
-            return
-        room = 0 if self._clogged else ROUND
-        session = self.session
-        while self._ready:
-            begun = room
-            for stream in list(self._ready):
-                room -= stream.emit(min(room, frames.MAX_FRAME))
-                if stream.closed or not stream.waiting or self._held_up(stream):
-                    self._ready.pop(stream, None)
-            if room == begun:
-                break
-        if self._ready and room <= 0 and not self._clogged:
-            self.wake()
-        data = session.data_to_send()
-        if data:
-            self._out.append(data)
-        super().flush()
-        if self._last != _ANY_STREAM and not self._streams:
-            self._finish()
-
-    def _held_up(self, stream: Stream) -> bool:
-        """It waits for its own window, which will put it back."""
-        window = self.session.outbound_flow_control_window
-        return window > 0 and self.session.local_flow_control_window(stream.id) <= 0
-
     # deadlines
 
     def time(self, stream: Stream, at: float) -> None:
@@ -385,6 +312,12 @@ class Connection(ClientConnection):
 
     # the end
 
+    def flush(self) -> None:
+        """Write, and close behind the last stream that is served."""
+        super().flush()
+        if self._last != _ANY_STREAM and not self._streams:
+            self._finish()
+
     def forget(self, stream: Stream) -> None:
         """`stream` is over."""
         if self._streams.pop(stream.id, None) is None:
@@ -400,17 +333,11 @@ class Connection(ClientConnection):
         """Serve no stream beyond those there are; close when they are done."""
         if self._last == _ANY_STREAM:
             self._last = self.session.highest_inbound_stream_id
-            self._say(goaway(self._last, ErrorCodes.NO_ERROR, message))
-
-    def _say(self, frame: bytes) -> None:
-        """Send a frame of our own behind those of the session."""
-        self._out.append(self.session.data_to_send())
-        self._out.append(frame)
-        self.wake()
+            self.say(goaway(self._last, ErrorCodes.NO_ERROR, message))
 
     def _give_up(self, fault: ConnectionFault) -> None:
         """Tell the client why the connection ends, and end it."""
-        self._say(goaway(self.session.highest_inbound_stream_id, fault.code, fault.message))
+        self.say(goaway(self.session.highest_inbound_stream_id, fault.code, fault.message))
         self._fail(fault)
 
     def _fail(self, fault: ConnectionFault) -> None:

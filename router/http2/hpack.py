@@ -6,7 +6,7 @@ malformed request; `router.http2.request` judges it instead, for its stream alon
 Replies are encoded without the dynamic table and without Huffman coding, as nginx and HAProxy do:
 ids and dates of replies fill the table with what is never said again, and a compression state
 shared by all requests of a connection tells one who can choose a part of them what is in others
-(RFC 7541 section 7.1). A head of 8 fields takes 5 us instead of 46 and 90 bytes more.
+(RFC 7541 section 7.1). A head of 7 fields takes 1.8 us instead of 19, and 135 bytes instead of 30.
 """
 
 from __future__ import annotations

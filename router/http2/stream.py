@@ -265,6 +265,7 @@ class Stream:
     def exchange_done(self, exchange: Exchange) -> None:
         """See `DownstreamPort`."""
         self._exchange = None
+        self._held = True  # no more room for what nobody takes
         self.paused = False
         if not self.closed:
             self._connection.time(self, self._stalls_at())

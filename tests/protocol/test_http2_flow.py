@@ -111,6 +111,15 @@ async def test_what_comes_for_a_request_that_is_over_is_given_back(rig: Rig) -> 
     assert client.goaway is None
 
 
+async def test_what_comes_behind_a_refusal_that_waits_gets_no_more_room(rig: Rig) -> None:
+    rig.configure(routes=[])
+    client = Client(rig, {INITIAL_WINDOW: 0})
+    client.send(client.head(1, POST, end=False))
+    client.send(*[data(1, bytes(16_384))] * 8)
+    assert client.reply(1).status == 404
+    assert client.room[1] == 0
+
+
 async def test_a_reply_waits_for_the_window_and_its_replica_is_held(rig: Rig) -> None:
     client = Client(rig, {INITIAL_WINDOW: 10})
     client.request(1)
@@ -170,6 +179,21 @@ async def test_streams_take_turns(rig: Rig) -> None:
     client.send(window(0, 60_000))
     assert client.reply(1).ended
     assert client.reply(3).ended
+
+
+async def test_a_narrow_window_is_shared_too(rig: Rig) -> None:
+    rig.members(version("v1", replica("a-1", slots=3)))
+    client = Client(rig)
+    for stream in (1, 3, 5):
+        client.request(stream)
+    first, second, third = rig.upstreams
+    first.send(sized(65_535) + bytes(65_535))
+    assert client.reply(1).ended
+    second.send(sized(60_000) + bytes(60_000))
+    third.send(sized(60_000) + bytes(60_000))
+    for _ in range(4):
+        client.send(window(0, 10_000))
+    assert [len(client.reply(n).body) for n in (3, 5)] == [20_000, 20_000]
 
 
 async def test_a_reply_of_ten_mebibytes_comes_whole(rig: Rig) -> None:

@@ -281,6 +281,7 @@ CONNECTION_ERRORS: dict[str, tuple[Sent, ErrorCodes]] = {
     "a stream that depends on itself": (
         lambda c: [PriorityFrame(3, depends_on=3, stream_weight=1)], PROTOCOL),
     "RST_STREAM of a stream not begun": (lambda c: [reset(9)], PROTOCOL),
+    "RST_STREAM of a stream of ours": (lambda c: [c.head(3), reset(2)], PROTOCOL),
     "SETTINGS of a wrong size": (lambda c: [raw(4, b"12345")], ErrorCodes.FRAME_SIZE_ERROR),
     "SETTINGS on a stream": (lambda c: [raw(4, b"", 0, 1)], PROTOCOL),
     "an acknowledgement with settings": (
