@@ -45,13 +45,14 @@ GRACE: Final = 0.5
 
 _ANY_STREAM: Final = (1 << 31) - 1
 _METERED: Final = {
+    frames.GOAWAY: "goaway",
     frames.PING: "ping",
     frames.PRIORITY: "priority",
     frames.RST_STREAM: "reset",
     frames.SETTINGS: "settings",
     frames.WINDOW_UPDATE: "window_update",
 }
-_FREE: Final = frozenset({frames.CONTINUATION, frames.DATA, frames.GOAWAY, frames.HEADERS})
+_FREE: Final = frozenset({frames.CONTINUATION, frames.DATA, frames.HEADERS})
 
 
 class Connection(Sending):
@@ -174,21 +175,18 @@ class Connection(Sending):
 
     def _frame(self, frame: Frame) -> None:
         kind = frame.kind
-        metered = _METERED.get(kind)
-        if metered is not None:
-            self.spending.spend(metered, monotonic())
+        if kind not in _FREE:
+            self.spending.spend(_METERED.get(kind, "unknown"), monotonic())
             if kind == frames.WINDOW_UPDATE and self._zero_increment(frame):
                 return
             if kind == frames.RST_STREAM and not self._known(frame.stream_id):
                 # h2 passes over it
                 message = "RST_STREAM of a stream not begun"
                 raise ConnectionFault(ErrorCodes.PROTOCOL_ERROR, "http2_error", message)
-        elif kind not in _FREE:
-            self.spending.spend("unknown", monotonic())
-        elif kind == frames.GOAWAY:
-            # for h2 it ends the connection, but replies under way are still to be sent
-            self._name_last("")
-            return
+            if kind == frames.GOAWAY and frame.stream_id == 0:
+                # for h2 it ends the connection, but replies under way are still to be sent
+                self._name_last("")
+                return
         events = self.session.receive_data(frame.data)
         for event in events:
             handler = _HANDLERS.get(type(event))
@@ -213,8 +211,7 @@ class Connection(Sending):
         fields = self.session.decoder.fields
         plane = self.plane
         if stream_id > self._last or len(self._streams) >= plane.limits.streams:
-            if stream_id <= self._last:
-                self.spending.spend("reset", monotonic())
+            self.spending.spend("reset", monotonic())
             self.session.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
             return
         ended = event.stream_ended is not None

@@ -30,6 +30,7 @@ class Budget(Struct, frozen=True):
 
 BUDGETS: Final = {
     "empty_data": Budget(100, 10),
+    "goaway": Budget(10, 1),
     "ping": Budget(200, 10, earned=1),
     "priority": Budget(1000, 100),
     "reset": Budget(200, 20),

@@ -12,7 +12,7 @@ from hyperframe.frame import PingFrame, PriorityFrame, SettingsFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.protocol.http2_kit import GET, POST, Client, but, data, reset, window
+from tests.protocol.http2_kit import GET, POST, Client, but, data, raw, reset, window
 from tests.protocol.support import Rig, replica, version
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -50,6 +50,10 @@ STEPS = st.one_of(
     st.builds(lambda n, size: of(lambda c: window(n, size)), STREAMS | st.just(0),
               st.sampled_from([0, 1, 1000, (1 << 31) - 1])),
     st.builds(lambda v: of(lambda c: SettingsFrame(0, settings={4: v})), st.integers(0, 100_000)),
+    st.builds(
+        lambda kind, payload, flags, n: of(lambda c: raw(kind, payload, flags, n)),
+        st.integers(0, 11), st.binary(max_size=20), st.integers(0, 255), st.integers(0, 6),
+    ),
     st.just(of(lambda c: PingFrame(0, opaque_data=b"12345678"))),
     st.just(of(lambda c: PriorityFrame(9, depends_on=1, stream_weight=1))),
 )  # fmt: skip

@@ -159,3 +159,9 @@ def window(stream: int, size: int) -> bytes:
 
 def reset(stream: int, code: int = 8) -> RstStreamFrame:
     return RstStreamFrame(stream, error_code=code)
+
+
+def raw(kind: int, payload: bytes = b"", flags: int = 0, stream: int = 0) -> bytes:
+    """A frame of any kind and content."""
+    head = len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big")
+    return head + payload

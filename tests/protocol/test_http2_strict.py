@@ -17,7 +17,7 @@ from hyperframe.frame import (
 )
 
 from fleet.telemetry import slab as words
-from tests.protocol.http2_kit import GET, POST, Client, Fields, but, data, reset, window
+from tests.protocol.http2_kit import GET, POST, Client, Fields, but, data, raw, reset, window
 from tests.protocol.play import play
 from tests.protocol.support import Rig
 
@@ -253,11 +253,6 @@ async def test_frames_behind_a_reset_are_passed_over(rig: Rig) -> None:
 # what ends the connection
 
 
-def raw(kind: int, payload: bytes = b"", flags: int = 0, stream: int = 0) -> bytes:
-    head = len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big")
-    return head + payload
-
-
 CONNECTION_ERRORS: dict[str, tuple[Sent, ErrorCodes]] = {
     "DATA on no stream": (lambda c: [raw(0, b"x")], PROTOCOL),
     "DATA on a stream not begun": (lambda c: [data(9, b"x")], PROTOCOL),
@@ -291,6 +286,7 @@ CONNECTION_ERRORS: dict[str, tuple[Sent, ErrorCodes]] = {
     "frames too small by setting": (lambda c: [SettingsFrame(0, settings={5: 1})], PROTOCOL),
     "PING of a wrong size": (lambda c: [raw(6, b"1234567")], ErrorCodes.FRAME_SIZE_ERROR),
     "PING on a stream": (lambda c: [raw(6, b"12345678", 0, 1)], PROTOCOL),
+    "GOAWAY on a stream": (lambda c: [raw(7, bytes(8), 0, 1)], PROTOCOL),
     "an increment of nothing for all": (lambda c: [window(0, 0)], PROTOCOL),
     "a window for all beyond its bound": (
         lambda c: [window(0, (1 << 31) - 1)], ErrorCodes.FLOW_CONTROL_ERROR),
