@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 
 from h2.errors import ErrorCodes
+from hyperframe.frame import SettingsFrame
 
 from router.http.exchange import KEPT_BODY
 from router.http2.session import STREAM_WINDOW
@@ -159,8 +160,19 @@ async def test_a_window_larger_by_setting_lets_replies_go_on(rig: Rig) -> None:
     client.request(1)
     rig.replica.send(OK)
     assert (client.reply(1).status, client.streams[1].body) == (200, b"")
-    client.send(b"\0\0\x06\x04\0\0\0\0\0\0\4\0\0\0\x64")
+    client.send(SettingsFrame(0, settings={INITIAL_WINDOW: 100}))
     assert (client.reply(1).body, client.streams[1].ended) == (b"ok", True)
+
+
+async def test_a_window_may_become_negative_by_setting(rig: Rig) -> None:
+    client = Client(rig, {INITIAL_WINDOW: 10})
+    client.request(1)
+    rig.replica.send(sized(20) + bytes(20))
+    client.send(SettingsFrame(0, settings={INITIAL_WINDOW: 3}))
+    client.send(window(1, 6))
+    assert len(client.reply(1).body) == 10
+    client.send(window(1, 11))
+    assert (len(client.reply(1).body), client.streams[1].ended) == (20, True)
 
 
 async def test_streams_take_turns(rig: Rig) -> None:

@@ -221,6 +221,7 @@ STREAM_ERRORS: dict[str, tuple[Sent, ErrorCodes]] = {
     "an increment of nothing": (lambda c: [window(1, 0)], PROTOCOL),
     "a window beyond its bound": (
         lambda c: [window(1, (1 << 31) - 1)], ErrorCodes.FLOW_CONTROL_ERROR),
+    "HEADERS behind the end": (lambda c: [c.head(1)], ErrorCodes.STREAM_CLOSED),
     "DATA behind the end": (lambda c: [data(1, b"more")], ErrorCodes.STREAM_CLOSED),
 }  # fmt: skip
 
