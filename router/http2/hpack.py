@@ -3,7 +3,7 @@
 Decoding is `hpack`'s. What it gives is kept from `h2`, which would end the whole connection for one
 malformed request; `router.http2.request` judges it instead, for its stream alone.
 
-Replies are encoded without the dynamic table and without Huffman coding, as nginx and HAProxy do:
+Replies are encoded without the dynamic table, as by nginx and HAProxy, and without Huffman coding:
 ids and dates of replies fill the table with what is never said again, and a compression state
 shared by all requests of a connection tells one who can choose a part of them what is in others
 (RFC 7541 section 7.1). A head of 7 fields takes 1.8 us instead of 19, and 135 bytes instead of 30.
