@@ -29,6 +29,7 @@ class ReplicaEntry(Struct, frozen=True, kw_only=True):
     """True: its slots are counted in a shared semaphore; see `Members`."""
     tls: bool = False
     """True: speaks TLS; see `Table.upstream_tls`."""
+    weight: float = 1.0
 
 
 class VersionEntry(Struct, frozen=True, kw_only=True):
@@ -38,6 +39,37 @@ class VersionEntry(Struct, frozen=True, kw_only=True):
     weight: int
     block: int
     replicas: tuple[ReplicaEntry, ...] = ()
+
+
+class BalanceEntry(Struct, frozen=True, kw_only=True):
+    """How a policy is set; see `fleet.config.balance`. Times in seconds."""
+
+    decay: float = 10.0
+    factor: float = 1.25
+    slow_start: float = 0.0
+    header: str | None = None
+    cookie: str | None = None
+    address: bool = False
+    load_header: str | None = None
+    load_per_request: float = 1.0
+    load_stale: float = 5.0
+    load_shown: bool = False
+
+
+class OutliersEntry(Struct, frozen=True, kw_only=True):
+    """When a replica is ejected; see `fleet.config.outliers`. Times in seconds."""
+
+    failures: int
+    gateway_errors: int
+    interval: float
+    requests: int
+    replicas: int
+    success_deviations: float
+    latency_factor: float
+    time: float
+    max_time: float
+    max_ejected: float
+    panic: float
 
 
 class PoolEntry(Struct, frozen=True, kw_only=True):
@@ -52,6 +84,10 @@ class PoolEntry(Struct, frozen=True, kw_only=True):
     queue_timeout: float
     served_by: bool
     version_header: str | None
+    balancing: BalanceEntry = BalanceEntry()
+    affinity_replica: bool = False
+    """True: a session key picks the replica too."""
+    outliers: OutliersEntry | None = None
 
 
 class RouteEntry(Struct, frozen=True, kw_only=True):
@@ -138,6 +174,13 @@ class Members(Struct, frozen=True, kw_only=True, tag="members"):
     new_shared: tuple[str, ...] = ()
 
 
+class Loads(Struct, frozen=True, kw_only=True, tag="loads"):
+    """What replicas of one pool say of their load, in requests; see `router.observer`."""
+
+    pool: str
+    loads: dict[str, float]
+
+
 class Shutdown(Struct, frozen=True, kw_only=True, tag="shutdown"):
     """Stop accepting, finish what there is within `timeout` seconds, then exit."""
 
@@ -170,8 +213,25 @@ class Suspect(Struct, frozen=True, kw_only=True, tag="suspect"):
     error: str
 
 
-ToWorker = Table | Members | Shutdown
-ToControl = Applied | Idle | Demand | Suspect
+class Ejected(Struct, frozen=True, kw_only=True, tag="ejected"):
+    """The worker gives nothing new to this replica for `seconds`."""
+
+    replica: str
+    rule: str
+    """`failures`, `gateway_errors`, `success_rate` or `latency`."""
+    reason: str
+    seconds: float
+
+
+class Returned(Struct, frozen=True, kw_only=True, tag="returned"):
+    """An ejected replica serves again."""
+
+    replica: str
+    reason: str
+
+
+ToWorker = Table | Members | Shutdown | Loads
+ToControl = Applied | Idle | Demand | Suspect | Ejected | Returned
 
 _encoder = Encoder()
 to_worker: Decoder[ToWorker] = Decoder(ToWorker)

@@ -30,11 +30,11 @@ class Admission:
         self.idle = on_idle
         self._await_token = await_token
 
-    def lease(self, version: Version) -> Replica | None:
+    def lease(self, version: Version, key: bytes | None = None) -> Replica | None:
         """A replica with one of its slots taken, or None when the request must wait."""
         if version.waiting:
             return None
-        return self._take(version)
+        return self._take(version, key)
 
     def enqueue(self, waiter: Waiter, version: Version, *, front: bool = False) -> bool:
         """Wait for a slot; False: the queue is full. `front`: one that was in before."""
@@ -70,10 +70,11 @@ class Admission:
     def admit(self, version: Version) -> None:
         """Give free slots to waiters, first come first served."""
         while version.waiting:
-            replica = self._take(version)
+            waiter = next(iter(version.waiting))
+            replica = self._take(version, waiter.hash_key)
             if replica is None:
                 return
-            waiter, _ = version.waiting.popitem(last=False)
+            del version.waiting[waiter]
             self._left(version)
             waiter.granted(replica)
 
@@ -105,9 +106,9 @@ class Admission:
         drain = len(version.waiting) * version.lease_ewma / slots
         return max(1, min(MAX_RETRY_AFTER, math.ceil(drain)))
 
-    def _take(self, version: Version) -> Replica | None:
+    def _take(self, version: Version, key: bytes | None) -> Replica | None:
         while version.free:
-            replica = version.balancer.pick(version)
+            replica = version.balancer.pick(version, key)
             if replica.acquire():
                 version.counters.add(words.LEASED)
                 if replica.in_flight >= replica.slots:

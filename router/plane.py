@@ -12,9 +12,12 @@ from fleet.telemetry import slab as words
 from fleet.telemetry.slab import worker_at
 from fleet.wire import (
     Demand,
+    Ejected,
     Idle,
     LimitsEntry,
+    Loads,
     Members,
+    Returned,
     Suspect,
     Table,
     TimeoutsEntry,
@@ -22,14 +25,16 @@ from fleet.wire import (
 )
 from router.accesslog import AccessLog
 from router.admission import Admission
+from router.balance.slow_start import reshare
 from router.dialling import Dialler, failure
+from router.equip import Equipment
 from router.errors import Refusal
 from router.http.exchange import Exchange, Phase
 from router.http.head import RequestHead
 from router.http.ports import ClientPort
 from router.http.upstream import Upstream
 from router.peer import TrustedProxies
-from router.pool import Counters, Replica, Version
+from router.pool import Counters, Pool, Replica, Version
 from router.table import Directory, TakeToken
 from router.timers import TimerWheel
 
@@ -57,7 +62,8 @@ class Plane:
         self.log = log
         self.wheel = TimerWheel(monotonic())
         self.admission = Admission(self._queue_formed, self._idle, self._await_token)
-        self.directory = Directory(row, self.admission)
+        self._equipment = Equipment(self)
+        self.directory = Directory(row, self.admission, self._equipment)
         self.unrouted = Counters(row, UNROUTED_BLOCK)
         self.dialler = Dialler()
         self.trusted = TrustedProxies()
@@ -69,6 +75,7 @@ class Plane:
         self._gathering: list[Gathering] = []
         self.downstreams: set[ClientPort] = set()
         self._suspended: list[Replica] = []
+        self._ramping: set[Version] = set()
         self._dials: set[asyncio.Task[None]] = set()
         self._id_prefix = os.urandom(8).hex().encode()
         self._id = 0
@@ -92,10 +99,23 @@ class Plane:
         for pool, version in self.dialler.configure(table.upstream_tls):
             for replica in self.directory.pools[pool].versions[version].replicas.values():
                 replica.close_idle()
+        self._reshare(*self.directory.pools.values())
 
     def members(self, message: Members, take_token: TakeToken) -> None:
         """Serve with a new membership."""
         self.directory.members(message, take_token)
+        if message.pool in self.directory.pools:
+            self._reshare(self.directory.pools[message.pool])
+
+    def loads(self, message: Loads) -> None:
+        """Hear what control was told of the load of replicas."""
+        pool = self.directory.pools.get(message.pool)
+        if pool is None:
+            return
+        until = monotonic() + pool.entry.balancing.load_stale
+        for version in pool.versions.values():
+            for name in version.replicas.keys() & message.loads.keys():
+                self._equipment.reports.report(version.replicas[name], message.loads[name], until)
 
     # what exchanges ask for
 
@@ -215,9 +235,41 @@ class Plane:
         for replica in [r for r in self._suspended if r.suspended_until <= now]:
             self._suspended.remove(replica)
             replica.suspended_until = 0.0
-            replica.version.offer(replica)
-            replica.version.pool.rebuild_split()
-            self.admission.admit(replica.version)
+            self._usable_again(replica)
+        for pool in self.directory.pools.values():
+            for version in pool.versions.values():
+                if version.outliers is not None:
+                    version.outliers.tick(now)
+        self._ramping |= {r.version for r in self._equipment.reports.expire(now)}
+        if self._ramping:
+            self._ramping = {v for v in self._ramping if reshare(v, now)}
+
+    def _reshare(self, *pools: Pool) -> None:
+        now = monotonic()
+        for pool in pools:
+            self._ramping |= {v for v in pool.versions.values() if reshare(v, now)}
+
+    def _usable_again(self, replica: Replica) -> None:
+        replica.version.offer(replica)
+        replica.version.pool.rebuild_split()
+        self.admission.admit(replica.version)
+
+    # router.outliers.OnEjection
+
+    def eject(self, replica: Replica, rule: str, reason: str, seconds: float) -> None:
+        """See `router.outliers.OnEjection`."""
+        replica.ejected_until = monotonic() + seconds
+        replica.version.withdraw(replica)
+        replica.version.pool.rebuild_split()
+        self._tell(Ejected(replica=replica.name, rule=rule, reason=reason, seconds=seconds))
+
+    def restore(self, replica: Replica, reason: str) -> None:
+        """See `router.outliers.OnEjection`. It warms up again, as after a start."""
+        replica.ejected_until = 0.0
+        replica.ready_at = -1.0
+        self._usable_again(replica)
+        self._reshare(replica.version.pool)
+        self._tell(Returned(replica=replica.name, reason=reason))
 
     # what admission tells
 

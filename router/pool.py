@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Protocol
 from fleet.telemetry import slab as words
 from fleet.telemetry.slab import block_at, cell_at
 from fleet.wire import PoolEntry, ReplicaEntry
+from router.keys import replica_key
+from router.record import Record
 from router.split import Split
 
 if TYPE_CHECKING:
     from router.balance import Balancer
     from router.http.ports import UpstreamPort
+    from router.observer import Observer
+    from router.outliers import Detector
 
 
 class Waiter(Protocol):
@@ -25,6 +29,8 @@ class Waiter(Protocol):
 
     queued_until: float
     """Monotonic time at which it gives up."""
+    hash_key: bytes | None
+    """See `router.balance.Balancer.pick`."""
 
     def granted(self, replica: Replica) -> None:
         """A slot of `replica` is held for it now."""
@@ -65,6 +71,8 @@ class Replica:
         "authority",
         "cell",
         "draining",
+        "ejected_until",
+        "elsewhere",
         "host",
         "idle",
         "idle_told",
@@ -72,13 +80,18 @@ class Replica:
         "name",
         "place",
         "port",
+        "ready_at",
+        "record",
+        "room",
         "serving",
+        "share",
         "slots",
         "suspended_until",
         "tls",
         "token_fd",
         "version",
         "waiting_token",
+        "weight",
     )
 
     def __init__(self, entry: ReplicaEntry, version: Version, row: memoryview) -> None:
@@ -87,7 +100,17 @@ class Replica:
         self.host = ""
         self.port = 0
         self.authority = b""
-        self.slots = entry.slots
+        self.resize(entry.slots, entry.weight)
+        self.share = 1.0
+        """Chance to be taken when drawn: its weight, slow start included, over the largest of its
+        version; see `router.balance.slow_start`."""
+        self.ready_at = -1.0
+        """Monotonic time since which it serves; -1 while it does not, or none has seen it yet."""
+        self.elsewhere = 0.0
+        """Load, in requests, that it reports beyond what is in flight here."""
+        self.record = Record()
+        self.ejected_until = 0.0
+        """Monotonic time until which it is ejected (`router.outliers`), 0 when it is not."""
         self.tls = entry.tls
         self.serving = entry.serving
         self.draining = entry.draining
@@ -117,7 +140,19 @@ class Replica:
     @property
     def usable(self) -> bool:
         """May get new requests, slots aside."""
-        return self.serving and not self.suspended
+        return self.serving and self.suspended_until == 0.0 == self.ejected_until
+
+    @property
+    def load(self) -> float:
+        """Requests that it works on, as far as is known here."""
+        return self.in_flight + self.elsewhere
+
+    def resize(self, slots: int, weight: float) -> None:
+        """Take over the size of a new membership."""
+        self.slots = slots
+        self.weight = weight
+        self.room = slots * weight
+        """What balancers measure its load by."""
 
     def move(self, host: str, port: int) -> None:
         """Dial there from now on: a replica started again has another port. Port 0: a Unix socket,
@@ -168,9 +203,13 @@ class Version:
         "free",
         "lease_ewma",
         "name",
+        "observer",
+        "outliers",
         "pool",
         "replicas",
+        "room",
         "served_by",
+        "uneven",
         "usable_slots",
         "waiting",
         "weight",
@@ -186,13 +225,27 @@ class Version:
         self.free: list[Replica] = []
         """Usable replicas believed to have a free slot, in no order."""
         self.balancer: Balancer
+        self.observer: Observer | None = None
+        """Told of replies and failures; None while nothing is learned from them."""
+        self.outliers: Detector | None = None
+        self.uneven = False
+        """Some share is below 1, some weight is not 1, or some replica reports load."""
         self.waiting: OrderedDict[Waiter, None] = OrderedDict()
         self.demand_told = False
         self.usable_slots = 0
         """Slots of all usable replicas, as of the last `Pool.rebuild_split`."""
+        self.room = 0.0
+        """Their slots times their weights."""
         self.lease_ewma = 0.0
         """Mean seconds a slot is held, exponentially weighted (0.1 a sample)."""
         self.served_by = f"{pool.name}/{name}".encode()
+
+    @property
+    def in_flight(self) -> int:
+        """Leases held now, by this worker."""
+        row, at = self.counters.row, self.counters.at
+        held: int = row[at + words.LEASED] - row[at + words.RELEASED]
+        return held
 
     def offer(self, replica: Replica) -> None:
         """Put `replica` among the free if it is usable and has a slot."""
@@ -222,6 +275,7 @@ class Pool:
         "name",
         "order",
         "queued",
+        "replica_key",
         "spill",
         "split",
         "version_header",
@@ -245,12 +299,16 @@ class Pool:
         self.affinity_header = _lower(entry.affinity_header)
         self.affinity_cookie = entry.affinity_cookie.encode() if entry.affinity_cookie else None
         self.version_header = _lower(entry.version_header)
+        self.replica_key = replica_key(entry)
+        """What replicas are hashed by; None when they are not."""
 
     def rebuild_split(self) -> None:
         """After a change of versions, weights or usable replicas."""
         self.order = list(self.versions.values())
         for version in self.order:
-            version.usable_slots = sum(r.slots for r in version.replicas.values() if r.usable)
+            usable = [r for r in version.replicas.values() if r.usable]
+            version.usable_slots = sum(r.slots for r in usable)
+            version.room = sum(r.room for r in usable)
         names = tuple(v.name for v in self.order)
         weights = tuple(v.weight for v in self.order)
         if (names, weights) != (self.split.names, self.split.weights):

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fleet.wire import Members, Table, VersionEntry
+from fleet.wire import Members, PoolEntry, Table, VersionEntry
 from router.admission import Admission
-from router.balance import BALANCERS
+from router.equip import Equipment
 from router.pool import Counters, Pool, Replica, Version
+from router.record import Record
 from router.routes import Routes
 
 TakeToken = Callable[[], int]
 """The next semaphore received with the message."""
 
+_OVER = 1e-9
+"""End of an ejection that is over: the next tick finds it and tells."""
+
 
 class Directory:
     """The routing table in force and the pools it leads to."""
 
-    def __init__(self, row: memoryview, admission: Admission) -> None:
+    def __init__(self, row: memoryview, admission: Admission, equipment: Equipment) -> None:
         self._row = row
         self._admission = admission
+        self._equipment = equipment
         self.generation = 0
         self.routes = Routes(())
         self.pools: dict[str, Pool] = {}
@@ -34,12 +39,12 @@ class Directory:
         pools: dict[str, Pool] = {}
         for entry in table.pools:
             pool = self.pools.get(entry.name) or Pool(entry)
-            rebalance = pool.entry.balance != entry.balance
+            refit = _equipment(pool.entry) != _equipment(entry)
             pool.configure(entry)
             self._versions(pool, entry.versions, None)
-            if rebalance:
+            if refit:
                 for version in pool.versions.values():
-                    version.balancer = BALANCERS[entry.balance]()
+                    self._equipment.fit(version)
             pools[entry.name] = pool
         gone = [pool for name, pool in self.pools.items() if name not in pools]
         self.routes, self.pools, self.generation = routes, pools, table.generation
@@ -62,7 +67,7 @@ class Directory:
             version = pool.versions.get(entry.name)
             if version is None or version.block != entry.block:
                 version = Version(entry.name, pool, Counters(self._row, entry.block), entry.block)
-                version.balancer = BALANCERS[pool.entry.balance]()
+                self._equipment.fit(version)
             version.weight = entry.weight
             versions[entry.name] = version
             if tokens is not None:
@@ -88,10 +93,15 @@ class Directory:
             if token is not None:
                 replica.token_fd = token
             replica.move(item.host, item.port)
-            replica.slots = item.slots
+            replica.resize(item.slots, item.weight)
             replica.draining = item.draining
             if item.serving and not replica.serving:
                 replica.suspended_until = 0.0
+                replica.record = Record()
+                if replica.ejected_until:
+                    replica.ejected_until = _OVER
+            if not item.serving:
+                replica.ready_at = -1.0
             replica.serving = item.serving
             replicas[item.name] = replica
             self._refile(version, replica)
@@ -110,3 +120,8 @@ class Directory:
             replica.close_idle()
         if replica.draining and replica.in_flight == 0:
             self._admission.idle(replica)
+
+
+def _equipment(entry: PoolEntry) -> tuple[object, ...]:
+    """The settings that `Equipment.fit` goes by."""
+    return entry.balance, entry.balancing, entry.affinity_replica, entry.outliers

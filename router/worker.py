@@ -80,6 +80,8 @@ class Worker:
             self._listen(message, sockets)
         elif isinstance(message, wire.Members):
             self.plane.members(message, self._channel.take_fd)
+        elif isinstance(message, wire.Loads):
+            self.plane.loads(message)
         else:
             self._shutdown(message.timeout)
 

@@ -73,6 +73,7 @@ class Exchange:
         "bytes_in",
         "bytes_out",
         "first_byte_at",
+        "hash_key",
         "head",
         "leased_at",
         "phase",
@@ -106,6 +107,7 @@ class Exchange:
         self._trailers = b""
         self.request_ended = False
         self._attempts = 0
+        self.hash_key: bytes | None = None
         self.queued_until = 0.0
         self.wait = 0.0
         self.leased_at = 0.0
@@ -149,12 +151,15 @@ class Exchange:
         if head.final:
             self.refuse(Refusal(204, "max_forwards", "Max-Forwards is used up", allow=ALLOW))
             return
+        replica_key = version.pool.replica_key
+        if replica_key is not None:
+            self.hash_key = replica_key(head, self._downstream.peer.client)
         self.queued_until = self.started + version.pool.entry.queue_timeout
         self._admit(version)
 
     def _admit(self, version: Version) -> None:
         admission = self._plane.admission
-        replica = admission.lease(version)
+        replica = admission.lease(version, self.hash_key)
         if replica is not None:
             self._leased(replica)
             return
@@ -227,6 +232,7 @@ class Exchange:
         replica = self.replica
         assert replica is not None
         self._counters.add(words.UPSTREAM_FAILURES)
+        self._failed(replica)
         self._plane.suspect(replica, error, suspend=True)
         self._end_lease()
         if monotonic() < self.queued_until:
@@ -283,12 +289,16 @@ class Exchange:
         self._observe(words.FIRST_BYTE, words.FIRST_BYTE_US, self.first_byte_at - self.sent_at)
         self.status = head.status
         self._body = None
-        assert self._version is not None
+        assert self._version is not None and self.replica is not None
+        observer = self._version.observer
+        if observer is not None:
+            observer.replied(self.replica, head, self.first_byte_at - self.sent_at)
         extra = b"X-Request-Id: " + self.request_id + b"\r\n"
         if self._version.pool.entry.served_by:
             extra += b"X-Served-By: " + self._version.served_by + b"\r\n"
         if head.status == 101:
             self.phase = Phase.TUNNEL
+            self._served()
             self._downstream.open_tunnel(head, extra)
         else:
             self.phase = Phase.RELAY
@@ -322,6 +332,7 @@ class Exchange:
         else:
             upstream.abort()
         self._downstream.send_end(trailers)
+        self._served()
         self.finish("ok")
 
     def upstream_lost(self, code: str, message: str, *, status: int = 502) -> None:
@@ -333,6 +344,9 @@ class Exchange:
             self.finish("ok" if code == "upstream_truncated" else code)
             return
         self._counters.add(words.UPSTREAM_FAILURES)
+        if self.replica is not None and not (upstream.reused and code == "upstream_closed"):
+            # a kept connection that closes as it is used again says nothing of the replica
+            self._failed(self.replica)
         if self.phase is Phase.RELAY:
             self._downstream.truncate()
             self.finish(code)
@@ -427,6 +441,20 @@ class Exchange:
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.abort()
+
+    def _served(self) -> None:
+        replica = self.replica
+        assert replica is not None
+        outliers = replica.version.outliers
+        if outliers is not None:
+            outliers.ended(replica, self.status, self.first_byte_at - self.sent_at)
+
+    def _failed(self, replica: Replica) -> None:
+        version = replica.version
+        if version.observer is not None:
+            version.observer.failed(replica)
+        if version.outliers is not None:
+            version.outliers.failed(replica)
 
     def _end_lease(self) -> None:
         if self.leased_at:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fleet import wire
 from fleet.telemetry.slab import ROW_WORDS
 from router.admission import Admission
+from router.equip import Equipment
 from router.pool import Pool, Replica, Version
 from router.table import Directory
 
@@ -58,6 +59,7 @@ class Waits:
 
     def __init__(self, name: str, until: float = 10.0) -> None:
         self.name = name
+        self.hash_key: bytes | None = None
         self.queued_until = until
         self.fate: list[str] = []
         self.replica: Replica | None = None
@@ -92,7 +94,21 @@ class House:
             lambda r: self.idle.append(r.name),
             lambda r: self.awaited.append(r.name),
         )
-        self.directory = Directory(self.row, self.admission)
+        self.ejections: list[str] = []
+        self.directory = Directory(self.row, self.admission, Equipment(self))
+
+    def eject(self, replica: Replica, rule: str, reason: str, seconds: float) -> None:
+        """As the plane does, but at time 0 and told in one line."""
+        replica.ejected_until = seconds
+        replica.version.withdraw(replica)
+        replica.version.pool.rebuild_split()
+        self.ejections.append(f"{replica.name} for {seconds:g}s: {rule}: {reason}")
+
+    def restore(self, replica: Replica, reason: str) -> None:
+        replica.ejected_until = 0.0
+        replica.version.offer(replica)
+        replica.version.pool.rebuild_split()
+        self.ejections.append(f"{replica.name} is back: {reason}")
 
     def apply(self, *pools: wire.PoolEntry) -> None:
         self.directory.apply(table_of(*pools))

@@ -60,7 +60,9 @@ def test_least_request_takes_of_two_the_one_with(
             assert made.version().replicas[f"r{n}"].acquire()
     for first in (0.0, 0.99):
         draws = cycle([first, 0.0])
-        assert LeastRequest(lambda draws=draws: next(draws)).pick(made.version()).name == picked  # type: ignore[misc]
+        assert (
+            LeastRequest(lambda draws=draws: next(draws)).pick(made.version(), None).name == picked
+        )  # type: ignore[misc]
 
 
 def test_least_request_is_determined_by_its_numbers() -> None:

@@ -1,0 +1,107 @@
+"""Peak EWMA: power of two choices on expected waiting, wary of every slow reply.
+
+Each replica has a cost in seconds, from its times to first byte. A sample above the cost becomes
+the cost at once; one below moves it by the share that the time since the last sample gives:
+
+    w = exp(-dt / decay);  cost = sample if sample > cost else cost * w + sample * (1 - w)
+
+Of two replicas drawn, the lower `cost * (load + 1) / weight` wins, with the cost decayed to now.
+So one slow reply is enough to turn traffic away, and time brings it back. A failure counts as a
+very slow reply (see `router.balance.estimates`), so that a replica that fails fast never looks
+fast. A replica of which nothing is known, or nothing recent, gets one request to be known by:
+with one in flight it counts as very costly.
+
+Sources: Finagle, `PeakEwma.scala`; linkerd2-proxy, `load-biaser/src/lib.rs`.
+
+Example, decay 10 s: a replies in 0.1 s, then once in 2 s: its cost is 2 at once. With 1 request
+in flight each, b of cost 0.3 has load 0.6 and a has 4.0, so b wins. 19 s later a's cost has come
+down to 2 * exp(-1.9) = 0.3.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from math import exp
+from time import monotonic
+from typing import Final
+
+from router.balance import draw
+from router.balance.estimates import Usual
+from router.pool import Replica, Version
+
+FORGOTTEN: Final = 4.0
+"""Decays after which a cost says nothing more: it has come down to 2 %."""
+
+UNKNOWN: Final = 1e6
+"""Cost, in seconds, of a replica not known yet while its first request is on its way."""
+
+
+class _Cost:
+    __slots__ = ("at", "seconds")
+
+    def __init__(self, seconds: float, at: float) -> None:
+        self.seconds = seconds
+        self.at = at
+
+
+class PeakEwma:
+    """See the module. `decay` in seconds; `rand()` gives floats in [0, 1)."""
+
+    __slots__ = ("_clock", "_costs", "_decay", "_rand", "_seen", "_usual")
+
+    def __init__(
+        self,
+        decay: float = 10.0,
+        rand: draw.Random = random.random,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._decay = decay
+        self._rand = rand
+        self._clock = clock
+        self._costs: dict[Replica, _Cost] = {}
+        self._usual = Usual()
+        self._seen: dict[str, Replica] | None = None
+
+    def pick(self, version: Version, key: bytes | None) -> Replica:
+        """See `router.balance.Balancer`."""
+        if self._seen is not version.replicas:
+            self._seen = version.replicas
+            present = set(version.replicas.values())
+            self._costs = {r: cost for r, cost in self._costs.items() if r in present}
+        free = version.free
+        if len(free) == 1:
+            return free[0]
+        a, b = draw.two(version, self._rand)
+        now = self._clock()
+        return a if self.load(a, now) <= self.load(b, now) else b
+
+    def load(self, replica: Replica, now: float) -> float:
+        """Seconds of waiting to expect of it, up to a factor; to be compared."""
+        cost = self._costs.get(replica)
+        if cost is None or now - cost.at > FORGOTTEN * self._decay:
+            return UNKNOWN + replica.load if replica.in_flight else 0.0
+        decayed = cost.seconds * exp((cost.at - now) / self._decay)
+        return decayed * (replica.load + 1.0) / replica.weight
+
+    def replied(self, replica: Replica, seconds: float) -> None:
+        """See `router.balance.Learner`."""
+        self._usual.add(seconds)
+        self._sample(replica, seconds)
+
+    def failed(self, replica: Replica, retry_after: float) -> None:
+        """See `router.balance.Learner`."""
+        self._sample(replica, self._usual.penalty(retry_after))
+
+    def _sample(self, replica: Replica, seconds: float) -> None:
+        now = self._clock()
+        cost = self._costs.get(replica)
+        if cost is None:
+            self._costs[replica] = _Cost(seconds, now)
+            return
+        if seconds > cost.seconds:
+            cost.seconds = seconds
+        else:
+            w = exp((cost.at - now) / self._decay)
+            cost.seconds = cost.seconds * w + seconds * (1.0 - w)
+        cost.at = now

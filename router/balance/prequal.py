@@ -1,0 +1,168 @@
+"""Prequal: the fastest of those that are not the busiest.
+
+Of each candidate two things are known: its requests in flight (RIF), and how long its replies
+take at about that many. The hot-cold rule is lexicographic:
+
+    theta = the 2^-0.25 (about 0.84) quantile of the candidates' RIF
+    cold (RIF <= theta): the one with the least latency
+    all hot: the one with the least RIF
+
+So latency steers while nobody is overloaded, and a fast replica is left alone before it drowns.
+Source: Wydrowski, Kleinberg, Rumble, Archer, "Load is not what you should balance: Introducing
+Prequal", NSDI 2024 (arXiv 2312.10172).
+
+What differs from the paper, and why. There, each client knows little of the servers and probes
+them; here the gateway sends all of a version's requests, so its own counts are the probes: exact,
+without age, without a round trip. What others send to the replica comes in by its reported load.
+The candidates are all free replicas of the version up to POOL, the size of the paper's pool, and
+POOL of them drawn at random in larger versions. Each pick counts in the RIF at once, so there is
+no herd to be broken up by removing probes.
+
+Latency is the median of the latest replies that began at about the present RIF, by powers of two:
+0, 1, 2 to 3, 4 to 7 and so on; without any there, of the nearest such class. It is the time to
+first byte. A failure counts as a very slow reply that is forgiven with time (`estimates`), since
+a replica that fails fast is otherwise the fastest of all: the paper calls that sinkholing. A
+replica of which nothing is known gets one request to be known by.
+
+Example: RIF 1, 3, 2, 9 and latencies 80, 40, 60, 10 ms. theta is the value at index
+floor(0.84 * 3) = 2 of 1, 2, 3, 9, so 3: the last is hot, and the second wins with 40 ms.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from math import exp
+from time import monotonic
+from typing import Final
+
+from router.balance import draw
+from router.balance.estimates import Usual
+from router.pool import Replica, Version
+
+POOL: Final = 16
+"""Candidates looked at."""
+
+RIF_QUANTILE: Final = 2**-0.25
+
+SAMPLES: Final = 7
+"""Replies whose median is the latency at one class of RIF."""
+
+FORGOTTEN: Final = 4.0
+"""Decays without a reply after which a replica's latency says nothing more."""
+
+
+class _Known:
+    """Latencies of one replica by class of RIF, and what its failures weigh."""
+
+    __slots__ = ("_medians", "_samples", "at", "failed_at", "penalty")
+
+    def __init__(self) -> None:
+        self._samples: dict[int, deque[float]] = {}
+        self._medians: dict[int, float] = {}
+        self.at = 0.0
+        self.penalty = 0.0
+        self.failed_at = 0.0
+
+    def add(self, rif: int, seconds: float, now: float) -> None:
+        kind = rif.bit_length()
+        samples = self._samples.get(kind)
+        if samples is None:
+            samples = self._samples[kind] = deque(maxlen=SAMPLES)
+        samples.append(seconds)
+        self._medians[kind] = sorted(samples)[len(samples) // 2]
+        self.at = now
+
+    def latency(self, rif: int) -> float:
+        """Seconds at about `rif` requests in flight; 0.0 when there was no reply yet."""
+        medians = self._medians
+        kind = rif.bit_length()
+        found = medians.get(kind)
+        if found is not None:
+            return found
+        if not medians:
+            return 0.0
+        return medians[min(medians, key=lambda other: abs(other - kind))]
+
+
+class Prequal:
+    """See the module. `decay` in seconds; `rand()` gives floats in [0, 1)."""
+
+    __slots__ = ("_clock", "_decay", "_known", "_rand", "_seen", "_usual")
+
+    def __init__(
+        self,
+        decay: float = 10.0,
+        rand: draw.Random = random.random,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._decay = decay
+        self._rand = rand
+        self._clock = clock
+        self._known: dict[Replica, _Known] = {}
+        self._usual = Usual()
+        self._seen: dict[str, Replica] | None = None
+
+    def pick(self, version: Version, key: bytes | None) -> Replica:
+        """See `router.balance.Balancer`."""
+        if self._seen is not version.replicas:
+            self._seen = version.replicas
+            present = set(version.replicas.values())
+            self._known = {r: known for r, known in self._known.items() if r in present}
+        if len(version.free) == 1:
+            return version.free[0]
+        candidates = self._candidates(version)
+        rifs = [replica.load / replica.weight for replica in candidates]
+        theta = sorted(rifs)[int(RIF_QUANTILE * (len(rifs) - 1))]
+        now = self._clock()
+        _, _, best = min(
+            (self.latency(replica, now), rif, i)
+            for i, (replica, rif) in enumerate(zip(candidates, rifs, strict=True))
+            if rif <= theta
+        )
+        return candidates[best]
+
+    def latency(self, replica: Replica, now: float) -> float:
+        """Seconds to its first byte that a request sent now must expect."""
+        known = self._known.get(replica)
+        if known is None:
+            return self._usual.seconds if replica.in_flight else 0.0
+        if now - known.at > FORGOTTEN * self._decay:
+            seconds = self._usual.seconds if replica.in_flight else 0.0
+        else:
+            seconds = known.latency(int(replica.load))
+        if known.penalty:
+            seconds = max(seconds, known.penalty * exp((known.failed_at - now) / self._decay))
+        return seconds
+
+    def replied(self, replica: Replica, seconds: float) -> None:
+        """See `router.balance.Learner`."""
+        self._usual.add(seconds)
+        # its own request is among those in flight
+        self._of(replica).add(max(0, int(replica.load) - 1), seconds, self._clock())
+
+    def failed(self, replica: Replica, retry_after: float) -> None:
+        """See `router.balance.Learner`."""
+        known = self._of(replica)
+        known.penalty = self._usual.penalty(retry_after)
+        known.failed_at = self._clock()
+
+    def _candidates(self, version: Version) -> list[Replica]:
+        free = version.free
+        rand = self._rand
+        if len(free) > POOL:
+            # drawn with replacement: a twin changes nothing but the quantile, and that hardly
+            return [draw.one(version, rand) for _ in range(POOL)]
+        # from a random place, so that ties fall on everyone in turn
+        start = int(rand() * len(free))
+        ordered = free[start:] + free[:start]
+        if not version.uneven:
+            return ordered
+        return [r for r in ordered if rand() < r.share] or [draw.one(version, rand)]
+
+    def _of(self, replica: Replica) -> _Known:
+        known = self._known.get(replica)
+        if known is None:
+            known = self._known[replica] = _Known()
+        return known

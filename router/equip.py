@@ -1,0 +1,36 @@
+"""What a version is equipped with, by its pool's settings: balancer, observer, outlier rules."""
+
+from __future__ import annotations
+
+from router.balance import BALANCERS, Learner
+from router.balance.consistent_hash import ConsistentHash
+from router.observer import Observer, Reports
+from router.outliers import Detector, OnEjection
+from router.pool import Version
+
+
+class Equipment:
+    """What versions of one worker share: the reports of load, and who is told of ejections."""
+
+    def __init__(self, on_ejection: OnEjection) -> None:
+        self.reports = Reports()
+        self._on_ejection = on_ejection
+
+    def fit(self, version: Version) -> None:
+        """Give `version` what its pool's settings ask for; what it has learned is gone."""
+        entry = version.pool.entry
+        balancer = BALANCERS[entry.balance](entry.balancing)
+        learner = balancer if isinstance(balancer, Learner) else None
+        if entry.affinity_replica and entry.balance != "consistent_hash":
+            balancer = ConsistentHash(balancer, entry.balancing.factor)
+        version.balancer = balancer
+        version.observer = None
+        if learner is not None or entry.balancing.load_header is not None:
+            version.observer = Observer(learner, entry.balancing, self.reports)
+        if entry.outliers is not None:
+            version.outliers = Detector(version, entry.outliers, self._on_ejection)
+            return
+        version.outliers = None
+        for replica in version.replicas.values():
+            if replica.ejected_until:
+                self._on_ejection.restore(replica, "the rules are off")
