@@ -50,6 +50,8 @@ class Replica(Struct, frozen=True, kw_only=True):
     restarts: int = 0
     tls: bool = False
     """Speaks TLS, as its version's settings say."""
+    weight: float = 1.0
+    """Share of its version's requests, relative to the other replicas."""
     note: str = ""
     """Why it is in this state, in a few words."""
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fleet.config.merge import effective_static
-from fleet.config.schema import Config, Limits, Listener, Pool, Timeouts
+from fleet.config.schema import Balance, Config, Limits, Listener, Pool, Timeouts
 from fleet.model import Replica, ReplicaState
 from fleet.wire import (
+    BalanceEntry,
     LimitsEntry,
     ListenerEntry,
+    OutliersEntry,
     PoolEntry,
     ReplicaEntry,
     RouteEntry,
@@ -94,6 +96,7 @@ def _replica(replica: Replica, *, shared: bool) -> ReplicaEntry:
         draining=replica.state in (ReplicaState.DRAINING, ReplicaState.STOPPED),
         shared=shared,
         tls=replica.tls,
+        weight=replica.weight,
     )
 
 
@@ -121,13 +124,32 @@ def _pool(name: str, pool: Pool, weights: Mapping[str, int], block: BlockOf) -> 
             VersionEntry(name=version, weight=weights[version], block=block(name, version))
             for version in pool.versions
         ),
-        balance=pool.balance,
+        balance=pool.balance.policy,
+        balancing=_balancing(pool.balance),
+        affinity_replica=affinity is not None and affinity.replica,
+        outliers=OutliersEntry(**pool.outliers.model_dump()) if pool.outliers else None,
         affinity_header=affinity.header if affinity else None,
         affinity_cookie=affinity.cookie if affinity else None,
         queue_limit=pool.queue.limit,
         queue_timeout=pool.queue.timeout,
         served_by=pool.served_by,
         version_header=pool.version_header,
+    )
+
+
+def _balancing(balance: Balance) -> BalanceEntry:
+    load = balance.load
+    return BalanceEntry(
+        decay=balance.decay,
+        factor=balance.factor,
+        slow_start=balance.slow_start,
+        header=balance.header,
+        cookie=balance.cookie,
+        address=balance.address,
+        load_header=load.header if load else None,
+        load_per_request=load.per_request if load else 1.0,
+        load_stale=load.stale if load else 0.0,
+        load_shown=load is not None and load.shown,
     )
 
 

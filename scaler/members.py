@@ -101,6 +101,7 @@ class Member:
             since=self.since_wall,
             restarts=self.restarts,
             tls=self.tls,
+            weight=self.settings.weight(self.name),
             note=self.note,
         )
 

@@ -37,6 +37,11 @@ class VersionSettings(Struct, frozen=True, kw_only=True):
     tls: ClientTls | None = None
     """To those endpoints that speak it."""
 
+    def weight(self, replica: str) -> float:
+        """Of the replica of that name."""
+        endpoint = self.endpoints.get(replica)
+        return 1.0 if endpoint is None else endpoint.weight
+
 
 def resolve(
     config: Config, *, config_dir: Path, redis_url: str | None

@@ -61,6 +61,11 @@ class Document(Struct, frozen=True):
             path = path[:-1]
         return path
 
+    def kind(self, path: Path) -> str:
+        """Kind of the value at `path`; empty when nothing stands there."""
+        entry = self.entries.get(path)
+        return "" if entry is None else entry.kind
+
     def position(self, path: Path) -> Position:
         """Where to look for `path`: a scalar itself, the key of anything that has parts.
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fleet.config import patterns
 from fleet.config.base import Model
 from fleet.config.kinds import MAX_WEIGHT, Endpoint
 from fleet.config.transport import UpstreamTls
 from fleet.config.units import Duration, PositiveDuration
+
+
+def _without_slash(weights: dict[str, float]) -> dict[str, float]:
+    """As endpoints are kept."""
+    return {endpoint.rstrip("/"): weight for endpoint, weight in weights.items()}
 
 
 class ProcessDriver(Model):
@@ -50,6 +56,13 @@ class StaticDriver(Model):
     endpoints: tuple[Endpoint, ...] = Field(
         (),
         description="`http://host:port`, `https://host:port` or `unix:///path` of each replica.",
+    )
+    weights: Annotated[
+        dict[str, Annotated[float, Field(ge=0.01, le=1000)]], AfterValidator(_without_slash)
+    ] = Field(
+        {},
+        description="Weight of endpoints, as written there, among those of their version; 2 gets "
+        "twice the requests of 1. Default of each: 1.",
     )
     tls: UpstreamTls = Field(default=UpstreamTls(), description="TLS to `https` endpoints.")
 

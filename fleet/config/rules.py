@@ -62,8 +62,25 @@ def _upstream_tls(given: Mapping[str, object]) -> str | None:
     return None
 
 
+def _balance(given: Mapping[str, object]) -> str | None:
+    hashed = [key for key in ("header", "cookie", "address") if given.get(key)]
+    if hashed and given.get("policy") != "consistent_hash":
+        return f"{hashed[0]} goes with policy consistent_hash"
+    return None if len(hashed) < 2 else "give at most one of header, cookie or address"
+
+
+def _static(given: Mapping[str, object]) -> str | None:
+    endpoints, weights = given.get("endpoints"), given.get("weights")
+    if not isinstance(endpoints, list | tuple) or not isinstance(weights, dict):
+        return None
+    known = {str(endpoint).rstrip("/") for endpoint in endpoints}
+    strays = [key for key in weights if str(key).rstrip("/") not in known]
+    return f"weights: {strays[0]} is not among endpoints" if strays else None
+
+
 RULES: Final[Mapping[str, Rule]] = {
     "Affinity": _exactly_one("header", "cookie"),
+    "Balance": _balance,
     "Driver": _exactly_one("process", "static"),
     "DriverOverride": _exactly_one("process", "static"),
     "Listener": _listener,
@@ -71,8 +88,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "RedisSignal": _redis_signal,
     "Scale": _scale,
     "Signal": _exactly_one("router", "redis", "prometheus"),
+    "StaticDriver": _static,
     "UpstreamTls": _upstream_tls,
 }
 """By the name of the model."""
-EXACTLY_ONE_KEY: Final = ("Affinity", "Driver", "DriverOverride", "Signal")
+EXACTLY_ONE_KEY: Final = ("Driver", "DriverOverride", "Signal")
 """Models that have no other keys than those of which one must be given."""

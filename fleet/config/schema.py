@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from fleet.config import patterns
+from fleet.config.balance import Balance, BalanceOrPolicy, Outliers, ReportedLoad
 from fleet.config.base import Model
 from fleet.config.daemon import AccessLog, Admin, Log
 from fleet.config.kinds import MAX_REPLICAS, MAX_WEIGHT, HeaderName, Name, StoreUrl, Url
@@ -49,6 +50,7 @@ __all__ = [
     "AccessLog",
     "Admin",
     "Affinity",
+    "Balance",
     "Certificate",
     "Config",
     "Driver",
@@ -60,6 +62,7 @@ __all__ = [
     "Log",
     "Match",
     "Model",
+    "Outliers",
     "Pool",
     "ProcessDriver",
     "ProcessOverride",
@@ -67,6 +70,7 @@ __all__ = [
     "Queue",
     "Rate",
     "RedisSignal",
+    "ReportedLoad",
     "Route",
     "RouterSignal",
     "Scale",
@@ -79,10 +83,15 @@ __all__ = [
 
 
 class Affinity(Model):
-    """What identifies a session, so that it stays on one version: exactly one of the keys."""
+    """What identifies a session, so that it stays on one version: a header or a cookie."""
 
     header: HeaderName | None = Field(None, description="Name of a request header.")
     cookie: str | None = Field(None, pattern=patterns.COOKIE_NAME, description="Name of a cookie.")
+    replica: bool = Field(
+        False,
+        description="A session stays on one replica of its version too, by consistent hashing, "
+        "while that is there and not overloaded.",
+    )
 
 
 class Queue(Model):
@@ -102,8 +111,11 @@ class Pool(Model):
     )
     driver: Driver | None = Field(None, description="How replicas come to be, for all versions.")
     health: Health = Field(default=Health(), description="Active checks.")
-    balance: Literal["least_request", "round_robin"] = Field(
-        "least_request", description="How a replica of a version is picked."
+    balance: BalanceOrPolicy = Field(
+        default=Balance(), description="How a replica of a version is picked: a policy, or more."
+    )
+    outliers: Outliers | None = Field(
+        default=Outliers(), description="Passive ejection of replicas that fail. null: none."
     )
     affinity: Affinity | None = Field(
         None, description="Keeps a session on one version. Default: none."

@@ -18,6 +18,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     host: str
     port: int
     tls: bool = False
+    weight: float = 1.0
 
     def __str__(self) -> str:
         return self.host if is_unix(self.host) else f"{self.host}:{self.port}"
@@ -31,19 +32,20 @@ def named_endpoints(pool: str, version: str, static: StaticDriver) -> dict[str, 
     reload stays the same replica. What is not a letter, digit, dot or hyphen becomes `_` (the
     colons of IPv6).
     """
-    return dict(_named(f"{pool}-{version}", url) for url in static.endpoints)
+    prefix = f"{pool}-{version}"
+    return dict(_named(prefix, url, static.weights.get(url, 1.0)) for url in static.endpoints)
 
 
-def _named(prefix: str, url: str) -> tuple[str, Endpoint]:
+def _named(prefix: str, url: str, weight: float) -> tuple[str, Endpoint]:
     path = unix_path(url)
     if path is not None:
         digest = hashlib.sha256(path.encode()).hexdigest()[:8]
         name = f"{prefix}-unix-{_safe(path.rpartition('/')[2])}-{digest}"
-        return name, Endpoint(host=url, port=0)
+        return name, Endpoint(host=url, port=0, weight=weight)
     parts = urlsplit(url)
     host, port, tls = parts.hostname or "", parts.port or 80, parts.scheme == "https"
     name = f"{prefix}-{_safe(host)}-{port}{'-tls' if tls else ''}"
-    return name, Endpoint(host=host, port=port, tls=tls)
+    return name, Endpoint(host=host, port=port, tls=tls, weight=weight)
 
 
 def _safe(text: str) -> str:
