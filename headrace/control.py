@@ -96,6 +96,8 @@ class Control:
             on_demand=lambda pool, _version: self._scaler.kick(pool),
             on_suspect=lambda replica: self._replicas.suspect(replica),  # noqa: PLW0108 - made later
             on_worker=self._worker_changed,
+            on_event=self._event,
+            clock=self._clock,
             write_log=self._sink.write,
         )
         self._replicas = ReplicaManager(

@@ -14,12 +14,14 @@ import structlog
 
 from fleet import wire
 from fleet.channel import MAX_FDS
+from fleet.clock import Clock
 from fleet.config.schema import Config
 from fleet.errors import HeadraceError
-from fleet.model import Replica
+from fleet.model import Event, Replica
 from fleet.telemetry import slab as words
 from fleet.telemetry.slab import CELLS, VERSION_BLOCKS, Slab, VersionTotals, cell_at
 from headrace import compile as compiled
+from headrace.ejections import Ejections
 from headrace.listeners import Listeners
 from headrace.shared_slots import SharedSlots
 from headrace.supervisor import Supervisor, Worker
@@ -29,7 +31,8 @@ _log = structlog.get_logger("gateway")
 
 class WorkerGateway:
     """See the module. `on_demand(pool, version)` and `on_suspect(replica)` pass on what workers
-    notice; `on_worker(worker)` tells that one has come, gone or taken a generation.
+    notice; `on_worker(worker)` tells that one has come, gone or taken a generation;
+    `on_event(event)` gets ejections and returns of replicas.
     """
 
     def __init__(
@@ -39,6 +42,8 @@ class WorkerGateway:
         on_demand: Callable[[str, str], None],
         on_suspect: Callable[[str], None],
         on_worker: Callable[[Worker], None],
+        on_event: Callable[[Event], None],
+        clock: Clock,
         write_log: Callable[[bytes], None],
     ) -> None:
         self.slab = Slab.create(workers)
@@ -57,6 +62,7 @@ class WorkerGateway:
         self._endpoints: dict[str, int] = {}
         """Cells of the replicas the workers may know of; of those without an endpoint they do
         not."""
+        self.ejections = Ejections(clock, self._find, on_event)
         self._shared_slots = SharedSlots()
         self._idle: dict[str, set[int]] = {}
         self._drained: dict[str, asyncio.Event] = {}
@@ -177,6 +183,10 @@ class WorkerGateway:
             case wire.Suspect(replica=replica, error=error):
                 _log.warning("connection to replica failed", replica=replica, error=error)
                 self._on_suspect(replica)
+            case wire.Ejected():
+                self.ejections.ejected(worker.index, message)
+            case wire.Returned():
+                self.ejections.returned(worker.index, message)
 
     def died(self, worker: Worker) -> None:
         """See `headrace.supervisor.Audience`."""
@@ -185,6 +195,7 @@ class WorkerGateway:
             for replica in members:
                 self._shared_slots.give_back(replica.name, _held(row, replica.cell))
         self.slab.release_claims(worker.index)
+        self.ejections.worker_died(worker.index)
         worker.told.clear()
         for idle in self._idle.values():
             idle.discard(worker.index)
@@ -223,6 +234,10 @@ class WorkerGateway:
             )
             if not new:
                 return
+
+    def _find(self, name: str) -> Replica | None:
+        found = (r for members in self._members.values() for r in members if r.name == name)
+        return next(found, None)
 
     def _block(self, pool: str, version: str) -> int:
         key = (pool, version)
@@ -265,6 +280,7 @@ class WorkerGateway:
         self._endpoints.pop(replica, None)
         self._idle.pop(replica, None)
         self._drained.pop(replica, None)
+        self.ejections.replica_gone(replica)
         for worker in self.supervisor.workers:
             worker.shared.discard(replica)
             worker.told.discard(replica)

@@ -7,7 +7,9 @@ import structlog
 from fleet.model import Decision, Event
 from fleet.ports import Recorder
 
-_WARNINGS = frozenset({"backoff", "exited", "killed", "lost", "rejected", "unhealthy", "died"})
+_WARNINGS = frozenset(
+    {"backoff", "ejected", "exited", "killed", "lost", "rejected", "unhealthy", "died"}
+)
 
 _log = structlog.get_logger("event")
 

@@ -35,6 +35,9 @@ Labels: TypeAlias = tuple[str, ...]
 CODES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Values of `code`, by class; `none`: no reply was sent."""
 
+RULES: Final = ("failures", "gateway_errors", "latency", "success_rate")
+"""Values of `rule`."""
+
 STATES: Final = tuple(state for state in ReplicaState if state is not ReplicaState.STOPPED)
 """Values of `state`; a stopped replica is no longer counted."""
 
@@ -110,6 +113,20 @@ def _replicas(status: Status) -> Samples:
                 yield (pool.pool, version, state.value), counts[version, state]
 
 
+def _ejections(status: Status) -> Samples:
+    for pool in status.pools:
+        for version in pool.versions:
+            for rule in RULES:
+                yield (pool.pool, version.version, rule), version.ejections.get(rule, 0)
+
+
+def _replicas_ejected(status: Status) -> Samples:
+    for pool in status.pools:
+        out = Counter(v for v, _ in {(e.version, e.replica) for e in pool.ejected})
+        for version in pool.versions:
+            yield (pool.pool, version.version), out[version.version]
+
+
 METRICS: Final[dict[str, Metric]] = {
     "headrace_build_info": Metric(
         kind="gauge",
@@ -153,6 +170,13 @@ METRICS: Final[dict[str, Metric]] = {
         unit="connections",
         labels=("worker",),
         read=_of_workers(lambda worker: worker.connections),
+    ),
+    "headrace_ejections_total": Metric(
+        kind="counter",
+        help="Times a worker ejected a replica, by rule.",
+        unit="ejections",
+        labels=(*_VERSION, "rule"),
+        read=_ejections,
     ),
     "headrace_first_byte_seconds": Metric(
         kind="histogram",
@@ -229,6 +253,13 @@ METRICS: Final[dict[str, Metric]] = {
         unit="replicas",
         labels=_VERSION,
         read=_of_versions(lambda version: version.desired),
+    ),
+    "headrace_replicas_ejected": Metric(
+        kind="gauge",
+        help="Replicas that some worker has ejected now.",
+        unit="replicas",
+        labels=_VERSION,
+        read=_replicas_ejected,
     ),
     "headrace_request_bytes_total": Metric(
         kind="counter",

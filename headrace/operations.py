@@ -15,6 +15,19 @@ from fleet.model import Decision, Event, Replica
 from fleet.telemetry.slab import VersionTotals
 
 
+class Ejection(Struct, frozen=True, kw_only=True):
+    """A replica that one worker gives nothing to for a while."""
+
+    replica: str
+    version: str
+    worker: int
+    rule: str
+    """`failures`, `gateway_errors`, `success_rate` or `latency`."""
+    reason: str
+    until: float
+    """Unix time, unless too few others are left before."""
+
+
 class VersionStatus(Struct, frozen=True, kw_only=True):
     """One version as it stands."""
 
@@ -33,6 +46,8 @@ class VersionStatus(Struct, frozen=True, kw_only=True):
     slots: int
     """Slots of all ready replicas."""
     totals: VersionTotals
+    ejections: dict[str, int] = {}
+    """Ejections of its replicas since the daemon's start, by rule, over all workers."""
     decision: Decision | None = None
     """The latest that changed the size or was held back; None before the first tick."""
 
@@ -47,6 +62,8 @@ class PoolStatus(Struct, frozen=True, kw_only=True):
     max: int
     versions: tuple[VersionStatus, ...]
     replicas: tuple[Replica, ...]
+    ejected: tuple[Ejection, ...] = ()
+    """Replicas that are ejected now."""
     weights_overridden: bool = False
     scale_override: int | None = None
     """Total set by hand; None when the scaler decides."""

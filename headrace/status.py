@@ -89,6 +89,7 @@ def pool_status(
                 queued=totals.queued_now,
                 slots=sum(r.slots for r in own if r.state is ReplicaState.READY),
                 totals=totals,
+                ejections=gateway.ejections.counts(name, version),
                 decision=decision,
             )
         )
@@ -99,6 +100,7 @@ def pool_status(
         max=pool.scale.max,
         versions=tuple(versions),
         replicas=members,
+        ejected=gateway.ejections.now(members),
         weights_overridden=weights_overridden,
         scale_override=size.replicas if size else None,
         override_ends=size.until if size else None,

@@ -48,6 +48,9 @@ def pool_warnings(pool: PoolStatus) -> Iterator[Text]:
     if pool.scale_override is not None:
         until = "until reset" if pool.override_ends is None else f"until {utc(pool.override_ends)}"
         yield _note(f"{pool.pool}: size is held at {pool.scale_override} by hand, {until}")
+    for out in pool.ejected:
+        note = f"{out.replica} is ejected by worker {out.worker}: {out.reason}"
+        yield _note(f"{pool.pool}: {note}, until {utc(out.until)}")
     for signal in pool.lost_signals:
         yield _alarm(f"{pool.pool}: signal lost: {signal}")
 

@@ -10,6 +10,7 @@ import yaml
 
 from fleet import wire
 from fleet.channel import Channel
+from fleet.clock import SystemClock
 from fleet.config.load import load_text
 from fleet.config.schema import Config
 from fleet.model import Replica, ReplicaState
@@ -62,6 +63,8 @@ class Ears:
             on_demand=lambda pool, version: None,
             on_suspect=lambda replica: None,
             on_worker=lambda worker: None,
+            on_event=lambda event: None,
+            clock=SystemClock(),
             write_log=lambda lines: None,
         )
 

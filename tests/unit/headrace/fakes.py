@@ -14,6 +14,7 @@ from fleet.model import Decision, Direction, Event, Replica, ReplicaState
 from fleet.telemetry.histogram import BUCKETS
 from fleet.telemetry.slab import VersionTotals
 from headrace.operations import (
+    Ejection,
     PoolStatus,
     ReloadResult,
     Status,
@@ -92,6 +93,18 @@ def replica(name: str, version: str, state: ReplicaState = ReplicaState.READY) -
         pid=4200,
         since=NOW - 60,
     )
+
+
+def ejection(worker: int, **changes: Any) -> Ejection:
+    usual = Ejection(
+        replica="support-v1-1",
+        version="v1",
+        worker=worker,
+        rule="failures",
+        reason="5 failures in a row",
+        until=NOW + 30,
+    )
+    return replace(usual, **changes)
 
 
 DECISION = Decision(

@@ -16,7 +16,15 @@ from headrace.cli.figures import Figures, between, since_start
 from headrace.cli.output import age, borderless, latency, plain, utc
 from headrace.cli.render import Look, screen
 from headrace.cli.status import INTERVAL, follow
-from tests.unit.headrace.fakes import NOW, STATUS, SUPPORT, histogram, totals, version_status
+from tests.unit.headrace.fakes import (
+    NOW,
+    STATUS,
+    SUPPORT,
+    ejection,
+    histogram,
+    totals,
+    version_status,
+)
 
 EARLIER = totals(requests=(1, 0, 100, 0, 3, 2), duration=histogram(b6=106))
 LATER = totals(requests=(2, 0, 140, 0, 3, 7), duration=histogram(b6=106, b8=46))
@@ -101,6 +109,13 @@ def test_watching_shows_rates() -> None:
     header, row = (line.split() for line in text.splitlines()[-2:])
     assert header[6:9] == ["QUEUED", "RPS", "P95"]
     assert row[5:9] == ["0", "23.0", "488ms", "5"]
+
+
+def test_an_ejected_replica_is_named() -> None:
+    pool = replace(SUPPORT, ejected=(ejection(1),))
+    text = shown(screen(replace(STATUS, pools=(pool,)), NOW, look(0.0, LATER), None))
+    line = "support: support-v1-1 is ejected by worker 1: 5 failures in a row"
+    assert f"{line}, until 2026-01-01T12:00:30Z" in text
 
 
 HEADLINES = {

@@ -10,7 +10,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from fleet.model import ReplicaState
 from headrace.metrics import METRICS, create_registry
 from headrace.operations import Status
-from tests.unit.headrace.fakes import STATUS, SUPPORT, FakeOperations, replica
+from tests.unit.headrace.fakes import (
+    STATUS,
+    SUPPORT,
+    FakeOperations,
+    ejection,
+    replica,
+    version_status,
+)
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -69,6 +76,8 @@ VALUES = {
     "wanted replicas": (of("replicas_desired", **V1), 2),
     "weight": (of("version_weight", pool="support", version="v2"), 5),
     "weight in force": (of("version_effective_weight", pool="support", version="v2"), 0),
+    "ejections by a rule": (of("ejections_total", **V1, rule="failures"), 0),
+    "no replica is ejected": (of("replicas_ejected", **V1), 0),
     "no signal is lost": (of("signal_lost", pool="support"), 0),
     "generation": (of("config_generation"), 3),
     "the file is what runs": (of("config_last_reload_successful"), 1),
@@ -103,6 +112,19 @@ TROUBLES = {
     "lost signals": (
         replace(STATUS, pools=(replace(SUPPORT, lost_signals=("redis:a: gone", "redis:b: gone")),)),
         of("signal_lost", pool="support"),
+        2,
+    ),
+    "a replica that two workers have ejected": (
+        replace(STATUS, pools=(replace(SUPPORT, ejected=(ejection(0), ejection(1))),)),
+        of("replicas_ejected", **V1),
+        1,
+    ),
+    "ejections": (
+        replace(
+            STATUS,
+            pools=(replace(SUPPORT, versions=(version_status(ejections={"latency": 2}),)),),
+        ),
+        of("ejections_total", **V1, rule="latency"),
         2,
     ),
     "a replica of a version that is no longer configured": (
