@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import Final
 
 PENALTY: Final = 5.0
@@ -37,3 +38,12 @@ class Usual:
     def penalty(self, retry_after: float) -> float:
         """Seconds that a failure counts as, when the replica asked for `retry_after` (0: not)."""
         return max(PENALTY, PENALTY_FACTOR * self.seconds, min(retry_after, MAX_PENALTY))
+
+    def fading(self, penalty: float, decay: float) -> float:
+        """Seconds until a failure that counts as `penalty` has faded to a usual reply.
+
+        So long its replica is passed over while there is another: it has nothing in flight, and
+        beside busy ones no penalty would be large enough. For 5 s, usually 0.1 s and a decay of
+        10 s: 39 s.
+        """
+        return decay * log(penalty / (self.seconds or 1.0))

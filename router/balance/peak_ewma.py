@@ -7,8 +7,9 @@ the cost at once; one below moves it by the share that the time since the last s
 
 Of two replicas drawn, the lower `cost * (load + 1) / weight` wins, with the cost decayed to now.
 So one slow reply is enough to turn traffic away, and time brings it back. A failure counts as a
-very slow reply (see `router.balance.estimates`), so that a replica that fails fast never looks
-fast. A replica of which nothing is known, or nothing recent, gets one request to be known by:
+very slow reply (see `router.balance.estimates`), and until that has faded to a usual one its
+replica wins against none that does not fail, so that failing fast is never taken for speed. A
+replica of which nothing is known, or nothing recent, gets one request to be known by:
 with one in flight it counts as very costly.
 
 Sources: Finagle, `PeakEwma.scala`; linkerd2-proxy, `load-biaser/src/lib.rs`.
@@ -34,15 +35,19 @@ FORGOTTEN: Final = 4.0
 """Decays after which a cost says nothing more: it has come down to 2 %."""
 
 UNKNOWN: Final = 1e6
-"""Cost, in seconds, of a replica not known yet while its first request is on its way."""
+"""Load of a replica not known yet while its first request is on its way."""
+
+FAILING: Final = 1e9
+"""Load of a replica whose failure has not faded yet."""
 
 
 class _Cost:
-    __slots__ = ("at", "seconds")
+    __slots__ = ("at", "forgiven_at", "seconds")
 
     def __init__(self, seconds: float, at: float) -> None:
         self.seconds = seconds
         self.at = at
+        self.forgiven_at = 0.0
 
 
 class PeakEwma:
@@ -79,8 +84,10 @@ class PeakEwma:
     def load(self, replica: Replica, now: float) -> float:
         """Seconds of waiting to expect of it, up to a factor; to be compared."""
         cost = self._costs.get(replica)
-        if cost is None or now - cost.at > FORGOTTEN * self._decay:
+        if cost is None or now - max(cost.at, cost.forgiven_at) > FORGOTTEN * self._decay:
             return UNKNOWN + replica.load if replica.in_flight else 0.0
+        if cost.forgiven_at > now:
+            return FAILING + replica.load
         decayed = cost.seconds * exp((cost.at - now) / self._decay)
         return decayed * (replica.load + 1.0) / replica.weight
 
@@ -91,17 +98,21 @@ class PeakEwma:
 
     def failed(self, replica: Replica, retry_after: float) -> None:
         """See `router.balance.Learner`."""
-        self._sample(replica, self._usual.penalty(retry_after))
+        penalty = self._usual.penalty(retry_after)
+        cost = self._sample(replica, penalty)
+        fading = self._usual.fading(penalty, self._decay)
+        cost.forgiven_at = max(cost.forgiven_at, cost.at + fading)
 
-    def _sample(self, replica: Replica, seconds: float) -> None:
+    def _sample(self, replica: Replica, seconds: float) -> _Cost:
         now = self._clock()
         cost = self._costs.get(replica)
         if cost is None:
-            self._costs[replica] = _Cost(seconds, now)
-            return
+            cost = self._costs[replica] = _Cost(seconds, now)
+            return cost
         if seconds > cost.seconds:
             cost.seconds = seconds
         else:
             w = exp((cost.at - now) / self._decay)
             cost.seconds = cost.seconds * w + seconds * (1.0 - w)
         cost.at = now
+        return cost

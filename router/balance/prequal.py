@@ -20,9 +20,11 @@ no herd to be broken up by removing probes.
 
 Latency is the median of the latest replies that began at about the present RIF, by powers of two:
 0, 1, 2 to 3, 4 to 7 and so on; without any there, of the nearest such class. It is the time to
-first byte. A failure counts as a very slow reply that is forgiven with time (`estimates`), since
-a replica that fails fast is otherwise the fastest of all: the paper calls that sinkholing. A
-replica of which nothing is known gets one request to be known by.
+first byte. A failure counts as a very slow reply that fades with time (`estimates`); until it has
+come down to the usual latency its replica is no candidate beside others, since one that fails fast
+is otherwise both the fastest and the least busy: the paper calls that sinkholing. A replica
+of which nothing is known gets one request to be known by. Of two replicas theta is the lesser RIF,
+so the less busy one wins and latency decides between equals.
 
 Example: RIF 1, 3, 2, 9 and latencies 80, 40, 60, 10 ms. theta is the value at index
 floor(0.84 * 3) = 2 of 1, 2, 3, 9, so 3: the last is hot, and the second wins with 40 ms.
@@ -33,7 +35,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
-from math import exp
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -54,16 +56,16 @@ FORGOTTEN: Final = 4.0
 
 
 class _Known:
-    """Latencies of one replica by class of RIF, and what its failures weigh."""
+    """Latencies of one replica by class of RIF, and when its failures are forgiven."""
 
-    __slots__ = ("_medians", "_samples", "at", "failed_at", "penalty")
+    __slots__ = ("_medians", "_samples", "at", "forgiven_at")
 
     def __init__(self) -> None:
         self._samples: dict[int, deque[float]] = {}
         self._medians: dict[int, float] = {}
-        self.at = 0.0
-        self.penalty = 0.0
-        self.failed_at = 0.0
+        self.at = -inf
+        """Time of the latest reply."""
+        self.forgiven_at = 0.0
 
     def add(self, rif: int, seconds: float, now: float) -> None:
         kind = rif.bit_length()
@@ -75,21 +77,19 @@ class _Known:
         self.at = now
 
     def latency(self, rif: int) -> float:
-        """Seconds at about `rif` requests in flight; 0.0 when there was no reply yet."""
+        """Seconds at about `rif` requests in flight; there must have been a reply."""
         medians = self._medians
         kind = rif.bit_length()
         found = medians.get(kind)
         if found is not None:
             return found
-        if not medians:
-            return 0.0
         return medians[min(medians, key=lambda other: abs(other - kind))]
 
 
 class Prequal:
     """See the module. `decay` in seconds; `rand()` gives floats in [0, 1)."""
 
-    __slots__ = ("_clock", "_decay", "_known", "_rand", "_seen", "_usual")
+    __slots__ = ("_clock", "_decay", "_forgiven_at", "_known", "_rand", "_seen", "_usual")
 
     def __init__(
         self,
@@ -102,6 +102,8 @@ class Prequal:
         self._clock = clock
         self._known: dict[Replica, _Known] = {}
         self._usual = Usual()
+        self._forgiven_at = 0.0
+        """Time by which every failure so far is forgiven."""
         self._seen: dict[str, Replica] | None = None
 
     def pick(self, version: Version, key: bytes | None) -> Replica:
@@ -112,10 +114,12 @@ class Prequal:
             self._known = {r: known for r, known in self._known.items() if r in present}
         if len(version.free) == 1:
             return version.free[0]
+        now = self._clock()
         candidates = self._candidates(version)
+        if now < self._forgiven_at:
+            candidates = self._sound(candidates, now)
         rifs = [replica.load / replica.weight for replica in candidates]
         theta = sorted(rifs)[int(RIF_QUANTILE * (len(rifs) - 1))]
-        now = self._clock()
         _, _, best = min(
             (self.latency(replica, now), rif, i)
             for i, (replica, rif) in enumerate(zip(candidates, rifs, strict=True))
@@ -126,15 +130,9 @@ class Prequal:
     def latency(self, replica: Replica, now: float) -> float:
         """Seconds to its first byte that a request sent now must expect."""
         known = self._known.get(replica)
-        if known is None:
+        if known is None or now - known.at > FORGOTTEN * self._decay:
             return self._usual.seconds if replica.in_flight else 0.0
-        if now - known.at > FORGOTTEN * self._decay:
-            seconds = self._usual.seconds if replica.in_flight else 0.0
-        else:
-            seconds = known.latency(int(replica.load))
-        if known.penalty:
-            seconds = max(seconds, known.penalty * exp((known.failed_at - now) / self._decay))
-        return seconds
+        return known.latency(int(replica.load))
 
     def replied(self, replica: Replica, seconds: float) -> None:
         """See `router.balance.Learner`."""
@@ -144,9 +142,16 @@ class Prequal:
 
     def failed(self, replica: Replica, retry_after: float) -> None:
         """See `router.balance.Learner`."""
+        fading = self._usual.fading(self._usual.penalty(retry_after), self._decay)
         known = self._of(replica)
-        known.penalty = self._usual.penalty(retry_after)
-        known.failed_at = self._clock()
+        known.forgiven_at = max(known.forgiven_at, self._clock() + fading)
+        self._forgiven_at = max(self._forgiven_at, known.forgiven_at)
+
+    def _sound(self, candidates: list[Replica], now: float) -> list[Replica]:
+        """Those whose failures, if any, are forgiven; all when there are none."""
+        known = self._known
+        sound = [r for r in candidates if r not in known or known[r].forgiven_at <= now]
+        return sound or candidates
 
     def _candidates(self, version: Version) -> list[Replica]:
         free = version.free
