@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router.balance import BALANCERS, Learner
+from router.balance import BALANCERS, Clock, Learner
 from router.balance.consistent_hash import ConsistentHash
 from router.observer import Observer, Reports
 from router.outliers import Detector, OnEjection
@@ -12,21 +12,22 @@ from router.pool import Version
 class Equipment:
     """What versions of one worker share: the reports of load, and who is told of ejections."""
 
-    def __init__(self, on_ejection: OnEjection) -> None:
+    def __init__(self, on_ejection: OnEjection, clock: Clock) -> None:
         self.reports = Reports()
         self._on_ejection = on_ejection
+        self._clock = clock
 
     def fit(self, version: Version) -> None:
         """Give `version` what its pool's settings ask for; what it has learned is gone."""
         entry = version.pool.entry
-        balancer = BALANCERS[entry.balance](entry.balancing)
+        balancer = BALANCERS[entry.balance](entry.balancing, self._clock)
         learner = balancer if isinstance(balancer, Learner) else None
         if entry.affinity_replica and entry.balance != "consistent_hash":
             balancer = ConsistentHash(balancer, entry.balancing.factor)
         version.balancer = balancer
         version.observer = None
         if learner is not None or entry.balancing.load_header is not None:
-            version.observer = Observer(learner, entry.balancing, self.reports)
+            version.observer = Observer(learner, entry.balancing, self.reports, self._clock)
         if entry.outliers is not None:
             version.outliers = Detector(version, entry.outliers, self._on_ejection)
             return

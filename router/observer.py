@@ -9,12 +9,10 @@ know nothing of others, reports are late, and only together do they neither drif
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from time import monotonic
 from typing import Final
 
 from fleet.wire import BalanceEntry
-from router.balance import Learner
+from router.balance import Clock, Learner
 from router.http.reply import ReplyHead
 from router.pool import Replica
 
@@ -56,7 +54,7 @@ class Observer:
         learner: Learner | None,
         settings: BalanceEntry,
         reports: Reports,
-        clock: Callable[[], float] = monotonic,
+        clock: Clock,
     ) -> None:
         self._learner = learner
         self._settings = settings

@@ -62,7 +62,7 @@ class Plane:
         self.log = log
         self.wheel = TimerWheel(monotonic())
         self.admission = Admission(self._queue_formed, self._idle, self._await_token)
-        self._equipment = Equipment(self)
+        self._equipment = Equipment(self, monotonic)
         self.directory = Directory(row, self.admission, self._equipment)
         self.unrouted = Counters(row, UNROUTED_BLOCK)
         self.dialler = Dialler()

@@ -8,6 +8,7 @@ rest only what replicas report.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
@@ -44,10 +45,13 @@ class Learner(Balancer, Protocol):
         ...
 
 
-BALANCERS: dict[str, Callable[[BalanceEntry], Balancer]] = {
-    "consistent_hash": lambda entry: ConsistentHash(LeastRequest(), entry.factor),
-    "least_request": lambda _: LeastRequest(),
-    "peak_ewma": lambda entry: PeakEwma(entry.decay),
-    "prequal": lambda entry: Prequal(entry.decay),
-    "round_robin": lambda _: RoundRobin(),
+Clock = Callable[[], float]
+"""Monotonic time in seconds."""
+
+BALANCERS: dict[str, Callable[[BalanceEntry, Clock], Balancer]] = {
+    "consistent_hash": lambda entry, _: ConsistentHash(LeastRequest(), entry.factor),
+    "least_request": lambda _, __: LeastRequest(),
+    "peak_ewma": lambda entry, clock: PeakEwma(entry.decay, random.random, clock),
+    "prequal": lambda entry, clock: Prequal(entry.decay, random.random, clock),
+    "round_robin": lambda _, __: RoundRobin(),
 }

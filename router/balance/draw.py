@@ -35,16 +35,17 @@ def one(version: Version, rand: Random) -> Replica:
 
 
 def two(version: Version, rand: Random) -> tuple[Replica, Replica]:
-    """Two replicas of `version.free`, which has at least two; distinct while shares are even.
+    """Two replicas of `version.free`, which has at least two.
 
-    By unequal shares they may be the same one, as often as its share makes it so.
+    The second is another one, accepted with the probability of its share and not drawn again:
+    else the first stands alone, as both. So one of share 0.1 beside a warm one is compared with it
+    a tenth of the time, and cannot win more often for being idle.
     """
-    if version.uneven:
-        return one(version, rand), one(version, rand)
     free = version.free
     count = len(free)
-    i = int(rand() * count)
+    a = one(version, rand)
     j = int(rand() * (count - 1))
-    if j >= i:
+    if j >= a.place:
         j += 1
-    return free[i], free[j]
+    b = free[j]
+    return (a, b) if not version.uneven or rand() < b.share else (a, a)

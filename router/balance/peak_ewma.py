@@ -21,10 +21,8 @@ down to 2 * exp(-1.9) = 0.3.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from math import exp
-from time import monotonic
 from typing import Final
 
 from router.balance import draw
@@ -51,16 +49,11 @@ class _Cost:
 
 
 class PeakEwma:
-    """See the module. `decay` in seconds; `rand()` gives floats in [0, 1)."""
+    """See the module. `decay` in seconds; `rand()` gives floats in [0, 1), `clock()` seconds."""
 
     __slots__ = ("_clock", "_costs", "_decay", "_rand", "_seen", "_usual")
 
-    def __init__(
-        self,
-        decay: float = 10.0,
-        rand: draw.Random = random.random,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
+    def __init__(self, decay: float, rand: draw.Random, clock: Callable[[], float]) -> None:
         self._decay = decay
         self._rand = rand
         self._clock = clock

@@ -32,11 +32,9 @@ floor(0.84 * 3) = 2 of 1, 2, 3, 9, so 3: the last is hot, and the second wins wi
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from time import monotonic
 from typing import Final
 
 from router.balance import draw
@@ -87,16 +85,11 @@ class _Known:
 
 
 class Prequal:
-    """See the module. `decay` in seconds; `rand()` gives floats in [0, 1)."""
+    """See the module. `decay` in seconds; `rand()` gives floats in [0, 1), `clock()` seconds."""
 
     __slots__ = ("_clock", "_decay", "_forgiven_at", "_known", "_rand", "_seen", "_usual")
 
-    def __init__(
-        self,
-        decay: float = 10.0,
-        rand: draw.Random = random.random,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
+    def __init__(self, decay: float, rand: draw.Random, clock: Callable[[], float]) -> None:
         self._decay = decay
         self._rand = rand
         self._clock = clock

@@ -95,7 +95,7 @@ class House:
             lambda r: self.awaited.append(r.name),
         )
         self.ejections: list[str] = []
-        self.directory = Directory(self.row, self.admission, Equipment(self))
+        self.directory = Directory(self.row, self.admission, Equipment(self, lambda: 0.0))
 
     def eject(self, replica: Replica, rule: str, reason: str, seconds: float) -> None:
         """As the plane does, but at time 0 and told in one line."""
