@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from fleet.model import Decision, Event, Replica
@@ -18,6 +18,10 @@ class Gateway(Protocol):
 
     def publish(self, pool: str, replicas: Sequence[Replica]) -> None:
         """Replace the membership of `pool` in every worker. Never blocks."""
+        ...
+
+    def loads(self, pool: str, loads: Mapping[str, float]) -> None:
+        """Tell every worker what replicas of `pool` report, in requests. Never blocks."""
         ...
 
     async def drained(self, replica: str) -> None:

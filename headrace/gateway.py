@@ -133,6 +133,12 @@ class WorkerGateway:
         elif not replicas:
             del self._members[pool]
 
+    def loads(self, pool: str, loads: Mapping[str, float]) -> None:
+        """See `fleet.ports.Gateway`."""
+        message = wire.Loads(pool=pool, loads=dict(loads))
+        for worker in self.supervisor.workers:
+            worker.send(message)
+
     async def drained(self, replica: str) -> None:
         """See `fleet.ports.Gateway`."""
         if self._stopped or replica not in self._endpoints:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -19,6 +19,13 @@ MAX_CONTEXTS: Final = 64
 """TLS settings remembered; a reload may bring new ones, and the old are not asked for again."""
 MIN_GAP: Final = 0.05
 """Seconds between two checks of one replica, however often it is suspected."""
+
+
+MAX_BODY: Final = 65_536
+"""Bytes read of an answer that is wanted for what it says."""
+
+T = TypeVar("T")
+_Take = Callable[[aiohttp.ClientResponse], Awaitable[T]]
 
 
 class Prober:
@@ -50,7 +57,7 @@ class Prober:
         try:
             async with asyncio.timeout(health.timeout):
                 if health.path is not None:
-                    return await self._get(host, port, health.path, tls)
+                    return await self._get(host, port, health.path, tls, _verdict)
                 await self._connect(host, port, tls)
                 return None
         except TimeoutError:
@@ -62,18 +69,32 @@ class Prober:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return f"check failed: {error or type(error).__name__}"
 
-    async def _get(self, host: str, port: int, path: str, tls: ClientTls | None) -> str | None:
+    async def read(
+        self, host: str, port: int, path: str, timeout: float, tls: ClientTls | None = None
+    ) -> bytes | None:
+        """The body of a 200 that answers GET `path` within `timeout` seconds, at most MAX_BODY
+        bytes of it; None for whatever else happens.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._get(host, port, path, tls, _body)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+            return None
+
+    async def _get(
+        self, host: str, port: int, path: str, tls: ClientTls | None, take: _Take[T]
+    ) -> T:
         if (socket := unix_path(host)) is not None:
             connector = aiohttp.UnixConnector(socket, force_close=True)
             async with _session(connector) as session:
-                return await _answer(session, URL(f"http://localhost{path}", encoded=True), path)
+                return await _ask(session, URL(f"http://localhost{path}", encoded=True), take)
         authority = f"[{host}]" if ":" in host else host
         scheme = "http" if tls is None else "https"
         url = URL(f"{scheme}://{authority}:{port}{path}", encoded=True)
         if tls is None:
-            return await _answer(self._session, url, path)
-        return await _answer(
-            self._session, url, path, ssl=self._context(tls), server_hostname=tls.server_name
+            return await _ask(self._session, url, take)
+        return await _ask(
+            self._session, url, take, ssl=self._context(tls), server_hostname=tls.server_name
         )
 
     async def _connect(self, host: str, port: int, tls: ClientTls | None) -> None:
@@ -108,11 +129,19 @@ def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
     )
 
 
-async def _answer(
-    session: aiohttp.ClientSession, url: URL, path: str, **options: Any
-) -> str | None:
+async def _ask(session: aiohttp.ClientSession, url: URL, take: _Take[T], **options: Any) -> T:
     async with session.get(url, allow_redirects=False, **options) as reply:
-        return None if 200 <= reply.status < 400 else f"GET {path} answered {reply.status}"
+        return await take(reply)
+
+
+async def _verdict(reply: aiohttp.ClientResponse) -> str | None:
+    if 200 <= reply.status < 400:
+        return None
+    return f"GET {reply.url.raw_path_qs} answered {reply.status}"
+
+
+async def _body(reply: aiohttp.ClientResponse) -> bytes | None:
+    return await reply.content.read(MAX_BODY) if reply.status == 200 else None
 
 
 def _verify_message(error: aiohttp.ClientConnectorCertificateError | ssl.SSLError) -> object:

@@ -22,6 +22,7 @@ from scaler.drivers.procfs import Family, boot_id, scan
 from scaler.drivers.state_files import StateFiles
 from scaler.drivers.survivors import Condemned, sort_survivors
 from scaler.lives import Lives
+from scaler.loads import LoadPoller, settings_of
 from scaler.members import Counts, Member
 from scaler.prober import Prober
 from scaler.reconcile import GiveUp, Leave, Restart, Start, Wanted, plan
@@ -84,6 +85,7 @@ class ReplicaManager:
             host=self._host,
             prober=self._prober,
         )
+        self._loads = LoadPoller(self._gateway, self._prober, self._roster.members)
         self.configure(config)
         self._take_over()
 
@@ -94,6 +96,7 @@ class ReplicaManager:
         """
         self._settings = resolve(config, config_dir=self._config_dir, redis_url=self._redis_url)
         self._drain_timeout = config.drain_timeout
+        self._loads.configure(settings_of(config))
         self._held_out.clear()
         for pool in self._settings.keys() | set(self._roster.pools()):
             for member in self._roster.members(pool):
@@ -156,6 +159,7 @@ class ReplicaManager:
         replicas at the same time.
         """
         self._closing = True
+        await self._loads.close()
         for pool in self._roster.pools():
             for member in self._roster.members(pool):
                 self._lives.leave(member, "shutdown", self._drain_timeout)
