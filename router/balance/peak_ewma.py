@@ -72,7 +72,15 @@ class PeakEwma:
             return free[0]
         a, b = draw.two(version, self._rand)
         now = self._clock()
-        return a if self.load(a, now) <= self.load(b, now) else b
+        load_a, load_b = self.load(a, now), self.load(b, now)
+        if load_a >= FAILING or load_b >= FAILING:
+            # else whoever is drawn beside it would win for nothing
+            c = draw.one(version, self._rand)
+            if load_a >= FAILING:
+                a, load_a = c, self.load(c, now)
+            else:
+                b, load_b = c, self.load(c, now)
+        return a if load_a <= load_b else b
 
     def load(self, replica: Replica, now: float) -> float:
         """Seconds of waiting to expect of it, up to a factor; to be compared."""

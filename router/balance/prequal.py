@@ -22,9 +22,10 @@ Latency is the median of the latest replies that began at about the present RIF,
 0, 1, 2 to 3, 4 to 7 and so on; without any there, of the nearest such class. It is the time to
 first byte. A failure counts as a very slow reply that fades with time (`estimates`); until it has
 come down to the usual latency its replica is no candidate beside others, since one that fails fast
-is otherwise both the fastest and the least busy: the paper calls that sinkholing. A replica
-of which nothing is known gets one request to be known by. Of two replicas theta is the lesser RIF,
-so the less busy one wins and latency decides between equals.
+is otherwise both the fastest and the least busy: the paper calls that sinkholing. A replica of
+which nothing is known gets one request to be known by, and so does one that stood idle for UNSEEN
+of its turns: the paper's probes would see that it has become fast. Of two replicas theta is the
+lesser RIF, so the less busy one wins and latency decides between equals.
 
 Example: RIF 1, 3, 2, 9 and latencies 80, 40, 60, 10 ms. theta is the value at index
 floor(0.84 * 3) = 2 of 1, 2, 3, 9, so 3: the last is hot, and the second wins with 40 ms.
@@ -49,6 +50,12 @@ RIF_QUANTILE: Final = 2**-0.25
 SAMPLES: Final = 7
 """Replies whose median is the latency at one class of RIF."""
 
+UNSEEN: Final = 30
+"""Turns, of one pick for each replica, after which one that got none is tried again."""
+
+LEAST_UNSEEN: Final = 300
+"""Picks that make up those turns at least: what the slow cost the tail is a third of a percent."""
+
 FORGOTTEN: Final = 4.0
 """Decays without a reply after which a replica's latency says nothing more."""
 
@@ -56,7 +63,7 @@ FORGOTTEN: Final = 4.0
 class _Known:
     """Latencies of one replica by class of RIF, and when its failures are forgiven."""
 
-    __slots__ = ("_medians", "_samples", "at", "forgiven_at")
+    __slots__ = ("_medians", "_samples", "at", "forgiven_at", "picked")
 
     def __init__(self) -> None:
         self._samples: dict[int, deque[float]] = {}
@@ -64,6 +71,8 @@ class _Known:
         self.at = -inf
         """Time of the latest reply."""
         self.forgiven_at = 0.0
+        self.picked = 0
+        """Number of the latest pick that fell on it."""
 
     def add(self, rif: int, seconds: float, now: float) -> None:
         kind = rif.bit_length()
@@ -71,7 +80,7 @@ class _Known:
         if samples is None:
             samples = self._samples[kind] = deque(maxlen=SAMPLES)
         samples.append(seconds)
-        self._medians[kind] = sorted(samples)[len(samples) // 2]
+        self._medians[kind] = sorted(samples)[(len(samples) - 1) // 2]
         self.at = now
 
     def latency(self, rif: int) -> float:
@@ -87,7 +96,17 @@ class _Known:
 class Prequal:
     """See the module. `decay` in seconds; `rand()` gives floats in [0, 1), `clock()` seconds."""
 
-    __slots__ = ("_clock", "_decay", "_forgiven_at", "_known", "_rand", "_seen", "_usual")
+    __slots__ = (
+        "_clock",
+        "_decay",
+        "_forgiven_at",
+        "_known",
+        "_picks",
+        "_rand",
+        "_seen",
+        "_unseen",
+        "_usual",
+    )
 
     def __init__(self, decay: float, rand: draw.Random, clock: Callable[[], float]) -> None:
         self._decay = decay
@@ -95,6 +114,8 @@ class Prequal:
         self._clock = clock
         self._known: dict[Replica, _Known] = {}
         self._usual = Usual()
+        self._picks = 0
+        self._unseen = LEAST_UNSEEN
         self._forgiven_at = 0.0
         """Time by which every failure so far is forgiven."""
         self._seen: dict[str, Replica] | None = None
@@ -105,6 +126,7 @@ class Prequal:
             self._seen = version.replicas
             present = set(version.replicas.values())
             self._known = {r: known for r, known in self._known.items() if r in present}
+            self._unseen = max(LEAST_UNSEEN, UNSEEN * len(present))
         if len(version.free) == 1:
             return version.free[0]
         now = self._clock()
@@ -118,13 +140,19 @@ class Prequal:
             for i, (replica, rif) in enumerate(zip(candidates, rifs, strict=True))
             if rif <= theta
         )
-        return candidates[best]
+        picked = candidates[best]
+        self._picks += 1
+        if (of_picked := self._known.get(picked)) is not None:
+            of_picked.picked = self._picks
+        return picked
 
     def latency(self, replica: Replica, now: float) -> float:
         """Seconds to its first byte that a request sent now must expect."""
         known = self._known.get(replica)
         if known is None or now - known.at > FORGOTTEN * self._decay:
             return self._usual.seconds if replica.in_flight else 0.0
+        if not replica.in_flight and self._picks - known.picked > self._unseen:
+            return 0.0
         return known.latency(int(replica.load))
 
     def replied(self, replica: Replica, seconds: float) -> None:
@@ -163,4 +191,5 @@ class Prequal:
         known = self._known.get(replica)
         if known is None:
             known = self._known[replica] = _Known()
+            known.picked = self._picks
         return known

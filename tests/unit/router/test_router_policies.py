@@ -257,6 +257,13 @@ def test_prequal_picks_among_those_that_fail_when_all_do() -> None:
     assert balancer.pick(made.version(), None).name == "r1"
 
 
+def test_prequal_tries_one_again_that_stood_idle_for_its_turns() -> None:
+    made, time = weighted(1, 1, 1), Time()
+    balancer = prequal(made, time, 9.0, 0.1, 0.1)
+    picks = [balancer.pick(made.version(), None).name for _ in range(302)]
+    assert picks.index("r0") == 301
+
+
 # consistent hash
 
 
