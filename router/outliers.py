@@ -53,8 +53,8 @@ def lowest_rate(rates: Sequence[float], deviations: float) -> float:
 
 
 def longest_mean(means: Sequence[float], factor: float) -> float:
-    """The mean time to first byte above which a replica is an outlier among `means`, not empty."""
-    return factor * median(means)
+    """The mean time to first byte above which a replica is an outlier among `means`."""
+    return factor * median(means) if means else 0.0
 
 
 def may_eject(
@@ -64,6 +64,11 @@ def may_eject(
     if ejected and (ejected + 1) > max_ejected * replicas:
         return False
     return usable - 1 >= max(1.0, panic * replicas)
+
+
+def _whole(count: int, limit: int) -> bool:
+    """Whether `count` has come to a multiple of `limit`; never when that is 0."""
+    return limit > 0 and count > 0 and count % limit == 0
 
 
 class OnEjection(Protocol):
@@ -108,10 +113,11 @@ class Detector:
         record.failed += 1
         record.failures += 1
         record.gateway_errors = record.gateway_errors + 1 if gateway else 0
-        if 0 < settings.gateway_errors <= record.gateway_errors:
+        # at each multiple: one that may not be ejected is not looked at with every failure
+        if _whole(record.gateway_errors, settings.gateway_errors):
             reason = f"{record.gateway_errors} gateway errors in a row"
             self._eject(replica, "gateway_errors", reason)
-        elif 0 < settings.failures <= record.failures:
+        elif _whole(record.failures, settings.failures):
             self._eject(replica, "failures", f"{record.failures} failures in a row")
 
     # off it
@@ -121,48 +127,58 @@ class Detector:
         ejected = self._ejected()
         for replica in ejected:
             if replica.ejected_until <= now:
-                self._on_ejection.restore(replica, "its time is over")
+                self._restore(replica, "its time is over")
         if any(replica.ejected_until for replica in ejected) and self._panic():
             for replica in self._ejected():
-                self._on_ejection.restore(replica, "too few others are left")
+                self._restore(replica, "too few others are left")
         if now >= self._next_sweep:
             if self._next_sweep:
                 self._sweep()
             self._next_sweep = now + self._settings.interval
 
     def _sweep(self) -> None:
-        settings = self._settings
-        replicas = self._version.replicas.values()
-        judged = [
-            (replica, replica.record)
-            for replica in replicas
-            if replica.usable
-            and replica.record.answered + replica.record.failed >= settings.requests
-        ]
-        suspects: dict[Replica, tuple[str, str]] = {}
-        if len(judged) >= settings.replicas:
-            rates = [r.answered / (r.answered + r.failed) for _, r in judged]
-            if settings.success_deviations > 0:
-                bound = lowest_rate(rates, settings.success_deviations)
-                for (replica, _), rate in zip(judged, rates, strict=True):
-                    if rate < bound:
-                        reason = f"{rate:.1%} succeed, of its peers {fmean(rates):.1%}"
-                        suspects[replica] = "success_rate", reason
-            means = {replica: r.seconds / r.answered for replica, r in judged if r.answered}
-            if settings.latency_factor > 0 and means:
-                bound = longest_mean(list(means.values()), settings.latency_factor)
-                for replica, mean in means.items():
-                    if mean > bound:
-                        usual = median(means.values())
-                        reason = f"{mean:.3g}s to its first byte, its peers {usual:.3g}s"
-                        suspects.setdefault(replica, ("latency", reason))
-        for replica in replicas:
+        suspects = self._suspects()
+        for replica in self._version.replicas.values():
             record = replica.record
             record.sweep()
             if not (replica.ejected_until or replica in suspects or record.failures):
                 record.times = max(0, record.times - 1)
         for replica, (rule, reason) in suspects.items():
             self._eject(replica, rule, reason)
+
+    def _suspects(self) -> dict[Replica, tuple[str, str]]:
+        """Whom the comparisons are against, each with the rule and the reason."""
+        settings = self._settings
+        judged = [
+            replica
+            for replica in self._version.replicas.values()
+            if replica.usable
+            and replica.record.answered + replica.record.failed >= settings.requests
+        ]
+        if len(judged) < settings.replicas:
+            return {}
+        suspects: dict[Replica, tuple[str, str]] = {}
+        if settings.latency_factor > 0:
+            means = {r: r.record.seconds / r.record.answered for r in judged if r.record.answered}
+            bound = longest_mean(list(means.values()), settings.latency_factor)
+            for replica, mean in means.items():
+                if mean > bound:
+                    usual = median(means.values())
+                    reason = f"{mean:.3g}s to its first byte, its peers {usual:.3g}s"
+                    suspects[replica] = "latency", reason
+        if settings.success_deviations > 0:
+            rates = [r.record.answered / (r.record.answered + r.record.failed) for r in judged]
+            bound = lowest_rate(rates, settings.success_deviations)
+            for replica, rate in zip(judged, rates, strict=True):
+                if rate < bound:
+                    reason = f"{rate:.1%} succeed, of its peers {fmean(rates):.1%}"
+                    suspects[replica] = "success_rate", reason
+        return suspects
+
+    def _restore(self, replica: Replica, reason: str) -> None:
+        # what was still on its way when it was ejected counts no more
+        replica.record.failures = replica.record.gateway_errors = 0
+        self._on_ejection.restore(replica, reason)
 
     def _eject(self, replica: Replica, rule: str, reason: str) -> None:
         settings, version = self._settings, self._version

@@ -91,6 +91,7 @@ class Replica:
         "token_fd",
         "version",
         "waiting_token",
+        "warmth",
         "weight",
     )
 
@@ -104,6 +105,8 @@ class Replica:
         self.share = 1.0
         """Chance to be taken when drawn: its weight, slow start included, over the largest of its
         version; see `router.balance.slow_start`."""
+        self.warmth = 1.0
+        """The part of its weight that slow start leaves it, over the largest of its version."""
         self.ready_at = -1.0
         """Monotonic time since which it serves; -1 while it does not, or none has seen it yet."""
         self.elsewhere = 0.0

@@ -22,6 +22,7 @@ def _exactly_one(*keys: str) -> Rule:
     return rule
 
 
+_LOAD_HEADER: Final = "X-Load"
 _MODE: Final = "0660"
 _one_queue: Final = _exactly_one("list", "stream", "sorted_set")
 
@@ -69,6 +70,11 @@ def _balance(given: Mapping[str, object]) -> str | None:
     return None if len(hashed) < 2 else "give at most one of header, cookie or address"
 
 
+def _reported_load(given: Mapping[str, object]) -> str | None:
+    silent = given.get("header", _LOAD_HEADER) is None and given.get("path") is None
+    return "give header or path, else no load is reported" if silent else None
+
+
 def _static(given: Mapping[str, object]) -> str | None:
     endpoints, weights = given.get("endpoints"), given.get("weights")
     if not isinstance(endpoints, list | tuple) or not isinstance(weights, dict):
@@ -86,6 +92,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "Listener": _listener,
     "ListenerTls": _listener_tls,
     "RedisSignal": _redis_signal,
+    "ReportedLoad": _reported_load,
     "Scale": _scale,
     "Signal": _exactly_one("router", "redis", "prometheus"),
     "StaticDriver": _static,

@@ -16,7 +16,7 @@ capacity, the first that is free takes the key.
 
 Example, factor 1.25, 4 equal replicas, 9 requests in flight: capacity = ceil(1.25 * 10 / 4) = 4.
 
-In a slow start a replica takes the part of its keys whose second hash is below its share, so the
+In a slow start a replica takes the part of its keys whose second hash is below its warmth, so the
 keys come over one by one as it warms, and none comes twice. Requests without a key are balanced
 by another policy.
 """
@@ -67,7 +67,7 @@ class ConsistentHash:
             self._place(version)
         digest = blake2b(key, digest_size=16).digest()
         at = bisect_left(self._hashes, int.from_bytes(digest[:8], "big"))
-        warm = int.from_bytes(digest[8:], "big") / _TOP
+        needed = int.from_bytes(digest[8:], "big") / _TOP
         replicas = self._replicas
         around = len(replicas)
         bound = self._factor * (version.in_flight + 1) / (version.room or 1.0)
@@ -78,7 +78,7 @@ class ConsistentHash:
                 continue
             if first is None:
                 first = replica
-            if replica.load + 1 <= ceil(bound * replica.room) and warm < replica.share:
+            if replica.load + 1 <= ceil(bound * replica.room) and needed < replica.warmth:
                 return replica
         return first or self._otherwise.pick(version, None)
 

@@ -32,16 +32,18 @@ def reshare(version: Version, now: float) -> bool:
     """Set the shares at monotonic time `now`; True: some will change with time alone."""
     window = version.pool.entry.balancing.slow_start
     serving = [r for r in version.replicas.values() if r.serving]
-    largest = 0.0
+    warmest = largest = 0.0
     uneven = ramping = False
     for replica in serving:
         if replica.ready_at < 0.0:
             replica.ready_at = now
-        part = ramp(now - replica.ready_at, window)
-        ramping = ramping or part < 1.0
-        replica.share = replica.weight * part
+        replica.warmth = ramp(now - replica.ready_at, window)
+        replica.share = replica.weight * replica.warmth
+        ramping = ramping or replica.warmth < 1.0
+        warmest = max(warmest, replica.warmth)
         largest = max(largest, replica.share)
     for replica in serving:
+        replica.warmth /= warmest
         replica.share /= largest
         uneven = uneven or replica.share < 1.0 or replica.elsewhere > 0.0 or replica.weight != 1.0
     version.uneven = uneven

@@ -118,6 +118,16 @@ def test_the_ejected_is_not_picked_and_comes_back() -> None:
     assert made.ejections[-1] == "r0 is back: its time is over"
 
 
+def test_what_was_on_its_way_at_the_ejection_counts_no_more() -> None:
+    made, detector = watched(2)
+    replies(made, detector, "r0", [500] * 9)
+    detector.tick(30.0)
+    replies(made, detector, "r0", [500] * 4)
+    assert made.ejections[-1] == "r0 is back: its time is over"
+    replies(made, detector, "r0", [500])
+    assert made.ejections[-1].startswith("r0 for 60s")
+
+
 def test_ejections_grow_longer_and_good_intervals_forgive() -> None:
     made, detector = watched(3)
     detector.tick(1.0)

@@ -305,9 +305,6 @@ def test_the_ring_follows_the_membership() -> None:
 
 def test_keys_go_by_weight() -> None:
     made = weighted(1, 2)
-    made.version().uneven = False
-    for n in (0, 1):
-        replica(made, n).share = 1.0
     counts = Counter(owners(made, ring(made)).values())
     assert counts["r1"] / counts["r0"] == pytest.approx(2, rel=0.3)
 
@@ -351,13 +348,13 @@ def test_in_a_slow_start_keys_come_over_one_by_one() -> None:
     made = members(4)
     balancer = ring(made)
     warm = owners(made, balancer)
-    replica(made, 0).share = 0.3
+    replica(made, 0).warmth = 0.3
     half = owners(made, balancer)
     early = {n for n, owner in half.items() if owner == "r0"}
     mine = {n for n, owner in warm.items() if owner == "r0"}
     assert early < mine
     assert len(early) / len(mine) == pytest.approx(0.3, abs=0.08)
-    replica(made, 0).share = 0.6
+    replica(made, 0).warmth = 0.6
     later = {n for n, owner in owners(made, balancer).items() if owner == "r0"}
     assert early < later < mine
 

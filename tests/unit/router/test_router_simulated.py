@@ -43,12 +43,12 @@ def fleet(policy: str, count: int) -> Simulation:
     return sim
 
 
-@pytest.mark.parametrize("count", [2, 3, 10, 40])
+@pytest.mark.parametrize("count", [2, 3, 10])
 @pytest.mark.parametrize("policy", LEARNERS)
 def test_one_that_fails_fast_gets_less_than_two_percent(policy: str, count: int) -> None:
     sim = fleet(policy, count)
     sim.services["r0"] = failing(0.002)
-    sim.run(60.0, PER_REPLICA * count)
+    sim.run(20.0, PER_REPLICA * count)
     assert sim.share("r0") < 0.02
 
 
@@ -56,16 +56,16 @@ def test_one_that_fails_fast_gets_less_than_two_percent(policy: str, count: int)
 def test_where_agents_think_for_long_failing_fast_is_no_advantage(policy: str) -> None:
     sim = fleet(policy, 5)
     sim.services = {f"r{n}": usual(20.0) for n in range(5)} | {"r0": failing(0.01)}
-    sim.run(300.0, 10.0)
+    sim.run(150.0, 10.0)
     assert sim.share("r0") < 0.02
 
 
-@pytest.mark.parametrize("count", [3, 10, 40])
+@pytest.mark.parametrize("count", [3, 10])
 @pytest.mark.parametrize("policy", LEARNERS)
 def test_one_four_times_slower_gets_less_than_half_its_share(policy: str, count: int) -> None:
     sim = fleet(policy, count)
     sim.services["r0"] = usual(0.4)
-    sim.run(60.0, PER_REPLICA * count)
+    sim.run(20.0, PER_REPLICA * count)
     assert sim.share("r0") * count < 0.5
 
 
@@ -75,7 +75,7 @@ def test_the_tail_is_at_most_half_of_round_robins(policy: str) -> None:
     for name in (policy, "round_robin"):
         sim = fleet(name, 10)
         sim.services["r0"] = usual(0.4)
-        sim.run(60.0, PER_REPLICA * 10)
+        sim.run(20.0, PER_REPLICA * 10)
         tails[name] = sim.quantile(0.99)
     assert tails[policy] <= 0.5 * tails["round_robin"]
 
@@ -84,7 +84,7 @@ def test_the_tail_is_at_most_half_of_round_robins(policy: str) -> None:
 def test_two_choices_do_not_herd(policy: str) -> None:
     """At random the busiest of 50 would have 9 or more beside a mean of 2."""
     sim = fleet(policy, 50)
-    sim.run(30.0, PER_REPLICA * 50)
+    sim.run(5.0, PER_REPLICA * 50)
     assert max(sim.most_in_flight.values()) <= 7
 
 
@@ -116,7 +116,7 @@ def test_a_newcomer_begins_with_little_whatever_the_policy(policy: str) -> None:
     for replica in version.replicas.values():
         replica.ready_at = 0.0
     reshare(version, sim.now)
-    sim.run(30.0, PER_REPLICA * 10, key=user)
+    sim.run(5.0, PER_REPLICA * 10, key=user)
     newcomer = version.replicas["r0"]
     newcomer.ready_at = sim.now
     sim.taken.clear()
@@ -127,7 +127,7 @@ def test_a_newcomer_begins_with_little_whatever_the_policy(policy: str) -> None:
     sim.run(3.0, PER_REPLICA * 10, key=user, each=tick)
     first = sim.share("r0") * 10
     assert first < 0.6, "a tenth of what the policy would give, and it likes the idle"
-    sim.run(60.0, PER_REPLICA * 10, key=user, each=tick)
+    sim.run(27.5, PER_REPLICA * 10, key=user, each=tick)
     assert not version.uneven
 
 
@@ -138,6 +138,6 @@ def test_outlier_rules_take_out_one_that_fails_under_least_request() -> None:
     made.directory._equipment.fit(made.version())
     sim = Simulation(made, {f"r{n}": usual(0.1) for n in range(5)} | {"r0": failing(0.002)})
     sim.use(LeastRequest(Random(3).random))
-    sim.run(20.0, 100.0)
+    sim.run(5.0, 100.0)
     assert made.ejections == ["r0 for 30s: failures: 5 failures in a row"]
     assert sim.taken["r0"] < 20
