@@ -87,21 +87,21 @@ async def test_a_slow_and_a_failing_agent_get_little(tmp_path: Path, policy: str
 async def test_a_failing_agent_is_ejected_told_of_and_shown(tmp_path: Path) -> None:
     failing, good = LiveAgent(status=500), LiveAgent()
     async with live(failing, good) as endpoints:
-        settings = config(endpoints, outliers={"time": "1s"})
+        settings = config(endpoints, outliers={"time": "3s"})
         async with daemon(tmp_path, settings) as running:
             await running.until_ready("agents", 2)
             load = Load(running.url + "/v1")
             async with load.running(clients=4):
                 await running.until(lambda s: s["pools"][0]["ejected"], "the ejection shows")
-                metrics = await running.metrics()
                 failing.status = 200
+                metrics = await running.metrics()
                 await running.until(lambda s: not s["pools"][0]["ejected"], "the return shows")
                 served = failing.served
                 await load.served(200)
                 events = await running.events()
     name = f"agents-v1-127.0.0.1-{endpoints[0].rpartition(':')[2]}"
     told = {e["kind"]: e for e in events if e["replica"] == name}
-    assert told["replica.ejected"]["message"] == "5 failures in a row; for 1s by worker 0"
+    assert told["replica.ejected"]["message"] == "5 failures in a row; for 3s by worker 0"
     assert told["replica.returned"]["message"] == "its time is over, in worker 0"
     assert 'headrace_replicas_ejected{pool="agents",version="v1"} 1.0' in metrics
     assert 'headrace_ejections_total{pool="agents",rule="failures",version="v1"} 1.0' in metrics
