@@ -15,6 +15,8 @@ from bench.peers.model import Peer, Setup
 from bench.processes import free_port
 from router.balance import BALANCERS
 
+DEFAULT = "least_request"
+
 PLENTY = 1024
 """Slots per replica where the policy alone is to decide: queues form in the agents."""
 
@@ -55,12 +57,17 @@ def _command(pool: Mapping[str, object], program: str, setup: Setup) -> list[str
 def gateways() -> dict[str, Gateway]:
     """By the name that the tables show: Headrace's first."""
     found = {f"headrace {policy}": Gateway(headrace(_pool(policy)), policy) for policy in BALANCERS}
+    ejecting = Gateway(headrace(_pool(DEFAULT, ejects=True)), DEFAULT)
     return found | {
+        f"headrace {DEFAULT}, ejecting": ejecting,
         "envoy LEAST_REQUEST": Gateway(PEERS["envoy"], ""),
         "haproxy leastconn": Gateway(PEERS["haproxy"], "leastconn"),
         "nginx least_conn": Gateway(PEERS["nginx"], "least_conn"),
     }
 
 
-def _pool(policy: str) -> dict[str, object]:
-    return {"balance": policy, "concurrency": PLENTY}
+def _pool(policy: str, *, ejects: bool = False) -> dict[str, object]:
+    pool: dict[str, object] = {"balance": {"policy": policy}, "concurrency": PLENTY}
+    if policy == "consistent_hash":
+        pool["balance"] = {"policy": policy, "header": "X-Session"}
+    return pool if ejects else pool | {"outliers": None}

@@ -12,7 +12,6 @@ import itertools
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from bench.balance.agents import Profile, Station
 from bench.balance.outcome import Reply, figures
@@ -20,10 +19,13 @@ from fleet.config.load import load_text
 from fleet.model import Replica as Member
 from fleet.model import ReplicaState
 from fleet.telemetry.slab import ROW_WORDS
+from fleet.wire import BalanceEntry
 from headrace import compile as compiling
 from router.admission import Admission
-from router.balance import Balancer
+from router.balance import Balancer, Learner
 from router.balance.least_request import LeastRequest
+from router.balance.peak_ewma import PeakEwma
+from router.balance.prequal import Prequal
 from router.balance.round_robin import RoundRobin
 from router.pool import Counters, Pool, Replica, Version
 
@@ -33,27 +35,20 @@ SLOTS = 100_000
 WARM_UP = 2.0
 """Seconds at the beginning that are not counted."""
 
+DECAY = BalanceEntry().decay
+"""As it is by default."""
+
 Random = Callable[[], float]
 Clock = Callable[[], float]
 
 POLICIES: dict[str, Callable[[Random, Clock], Balancer]] = {
     "least_request": lambda rand, _: LeastRequest(rand),
+    "peak_ewma": lambda rand, clock: PeakEwma(DECAY, rand, clock),
+    "prequal": lambda rand, clock: Prequal(DECAY, rand, clock),
     "round_robin": lambda *_: RoundRobin(),
 }
-"""The gateway's policies on the model's chance and time."""
-
-
-@runtime_checkable
-class Learner(Protocol):
-    """A balancer that is told what became of requests."""
-
-    def replied(self, replica: Replica, seconds: float) -> None:
-        """A reply began that long after its request was sent."""
-        ...
-
-    def failed(self, replica: Replica, retry_after: float) -> None:
-        """A request failed."""
-        ...
+"""The gateway's policies on the model's chance and time; without sessions, as here,
+`consistent_hash` is `least_request`."""
 
 
 def simulated(

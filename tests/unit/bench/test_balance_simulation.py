@@ -10,8 +10,8 @@ UNEQUAL = fleet("unequal", 16)
 RATE = sum(profile.capacity for profile in UNEQUAL) / 2
 
 
-def test_what_is_simulated_are_policies() -> None:
-    assert set(POLICIES) <= set(BALANCERS)
+def test_every_policy_but_hashing_is_simulated() -> None:
+    assert list(POLICIES) == [name for name in BALANCERS if name != "consistent_hash"]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -28,6 +28,13 @@ def test_at_no_load_a_request_takes_its_service_time(policy: str) -> None:
 
     assert found["error_rate"] == 0.0
     assert found["p99"] < 0.2
+
+
+@pytest.mark.parametrize("policy", ["peak_ewma", "prequal"])
+def test_what_learns_spares_the_failing(policy: str) -> None:
+    found = simulated(policy, UNEQUAL, RATE, 5.0, 1)
+
+    assert found["error_rate"] < 0.02
 
 
 def test_round_robin_gives_each_the_same_and_drowns_the_slow() -> None:
