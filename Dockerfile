@@ -2,7 +2,8 @@
 # Run:    docker run -p 8080:8080 -v ./headrace.yaml:/etc/headrace/headrace.yaml:ro headrace
 FROM python:3.11-slim AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
+COPY pyproject.toml setup.py constraints.txt README.md LICENSE ./
 COPY fleet fleet
 COPY router router
 COPY scaler scaler

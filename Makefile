@@ -5,7 +5,7 @@ PYTHON  ?= python3
 BIN     := $(VENV)/bin
 CONFIG  ?= configs/quickstart.yaml
 
-.PHONY: run test lint check docs bench bench-balance bench-quick clean
+.PHONY: run test test-compiled lint check docs bench bench-balance bench-quick clean
 
 run: $(VENV)/.installed ## Install and start the quickstart: a gateway with its agents
 	@$(BIN)/python examples/tour.py &
@@ -14,6 +14,9 @@ run: $(VENV)/.installed ## Install and start the quickstart: a gateway with its 
 test: $(VENV)/.installed-dev ## Install what the tests need, and run them
 	@deploy/install-test-servers.sh
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-compiled: $(VENV)/.installed-dev ## Run the tests of the router on compiled modules
+	deploy/test-compiled.sh $(abspath $(BIN))
 
 lint: $(VENV)/.installed-dev ## Style and types
 	$(BIN)/ruff check .

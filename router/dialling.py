@@ -6,10 +6,11 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, cast
 
 from fleet.tls import ClientTls, client_context
 from fleet.wire import UpstreamTlsEntry
+from router.http.connection import as_protocol
 from router.http.upstream import Upstream
 from router.pool import Replica
 
@@ -42,18 +43,23 @@ class Dialler:
 
     async def dial(self, replica: Replica, upstream: Callable[[], Upstream]) -> Upstream:
         """A new connection. Raises OSError or ValueError; see `failure`."""
+        return cast(Upstream, await self._dial(replica, lambda: as_protocol(upstream())))
+
+    async def _dial(
+        self, replica: Replica, protocol: Callable[[], asyncio.Protocol]
+    ) -> asyncio.Protocol:
         if replica.host.startswith(UNIX):
             path = replica.host.removeprefix(UNIX)
-            return (await self._loop.create_unix_connection(upstream, path))[1]
+            return (await self._loop.create_unix_connection(protocol, path))[1]
         if not replica.tls:
-            return (await self._loop.create_connection(upstream, replica.host, replica.port))[1]
+            return (await self._loop.create_connection(protocol, replica.host, replica.port))[1]
         version = replica.version
         key = (version.pool.name, version.name)
         context = self._contexts.get(key)
         if context is None:
             raise ValueError("its version has no TLS any more")
         made = await self._loop.create_connection(
-            upstream,
+            protocol,
             replica.host,
             replica.port,
             ssl=context,

@@ -15,8 +15,7 @@ from typing import Final, Protocol
 
 from fleet.tls import server_context
 from fleet.wire import ListenerEntry
-from router.http.downstream import Downstream
-from router.negotiation import Negotiated
+from router.negotiation import client_protocol
 from router.plane import Plane
 from router.proxy_protocol import MAX_V2, BadHeaderError, parse
 
@@ -88,10 +87,10 @@ class Doors:
             return ProxyDoor(self._plane, sock, context, handshake)
         shutdown = SHUTDOWN_TIMEOUT if context is not None else None
         plane = self._plane
-        protocol = Downstream if context is None else Negotiated
+        tls = context is not None
         if sock.family == socket.AF_UNIX:
             return await loop.create_unix_server(
-                lambda: protocol(plane),
+                lambda: client_protocol(plane, None, tls=tls),
                 sock=sock,
                 backlog=BACKLOG,
                 ssl=context,
@@ -99,7 +98,7 @@ class Doors:
                 ssl_shutdown_timeout=shutdown,
             )
         return await loop.create_server(
-            lambda: protocol(plane),
+            lambda: client_protocol(plane, None, tls=tls),
             sock=sock,
             backlog=BACKLOG,
             ssl=context,
@@ -187,10 +186,9 @@ class ProxyDoor:
             task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, client: socket.socket, address: str | None) -> None:
-        protocol = Downstream if self._context is None else Negotiated
         try:
             await self._loop.connect_accepted_socket(
-                lambda: protocol(self._plane, address),
+                lambda: client_protocol(self._plane, address, tls=self._context is not None),
                 client,
                 ssl=self._context,
                 ssl_handshake_timeout=self._handshake,

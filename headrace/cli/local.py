@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from headrace.cli.options import ConfigFile
-from headrace.release import installed_version
+from headrace.release import compiled, installed_version
 
 if TYPE_CHECKING:
     from fleet.config.schema import Config
@@ -42,8 +42,9 @@ def schema() -> None:
 
 
 def version() -> None:
-    """Print the version."""
-    print(f"headrace {installed_version()}")
+    """Print the version, and whether the request path is compiled."""
+    kind = "compiled" if compiled() else "plain Python"
+    print(f"headrace {installed_version()} ({kind})")
 
 
 def summary(config: Config) -> str:

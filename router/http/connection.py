@@ -8,7 +8,7 @@ import asyncio
 import socket
 import struct
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from router.timers import NEVER
 
@@ -23,8 +23,12 @@ _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, 0 seconds: close(2) sends RST (socket(7))."""
 
 
-class Connection(asyncio.Protocol):
-    """A connection on the plane's timer wheel that gathers what it writes."""
+class Connection:
+    """A connection on the plane's timer wheel that gathers what it writes.
+
+    It has the methods of `asyncio.Protocol` but not that base class: it is an extension type when
+    the request path is compiled, which has no Python base.
+    """
 
     __slots__ = ("_out", "_plane", "_transport", "deadline", "filed")
 
@@ -51,9 +55,17 @@ class Connection(asyncio.Protocol):
         if not 0 <= self.filed <= at:
             self._plane.wheel.file(self)
 
+    def eof_received(self) -> None:
+        """Called by the loop (`asyncio.Protocol`), which then closes the connection."""
+
     def on_deadline(self, now: float) -> None:
         """Called by the wheel (`router.timers.Timed`)."""
         raise NotImplementedError
+
+
+def as_protocol(connection: Connection) -> asyncio.Protocol:
+    """`connection` under the type that the loop's functions are declared with."""
+    return cast(asyncio.Protocol, connection)
 
 
 class ClientConnection(Connection):

@@ -32,7 +32,7 @@ def test_nobody_is_trusted_unless_named() -> None:
 
 
 def test_a_certificate_is_told_of_before_the_rest() -> None:
-    head = parse_head(b"GET", b"/", "1.1", [(b"Host", b"h")])
+    head = parse_head(b"GET", b"/", 1, [(b"Host", b"h")])
     for trusted in (False, True):
         peer = Peer("::1", tls=True, trusted=trusted, certificate=b'Subject="CN=a"')
         assert peer.forwarded(head) == (
