@@ -72,6 +72,40 @@ class OutliersEntry(Struct, frozen=True, kw_only=True):
     panic: float
 
 
+class BudgetEntry(Struct, frozen=True, kw_only=True):
+    """What extra tries may add to a pool's requests; see `fleet.config.resilience.Budget`."""
+
+    share: float = 0.2
+    floor: float = 10.0
+
+
+class CircuitEntry(Struct, frozen=True, kw_only=True):
+    """Limits at once, in one worker; see `fleet.config.resilience.Circuit`. None: no limit."""
+
+    connections: int | None = None
+    pending: int | None = None
+    requests: int | None = None
+
+
+class HedgeEntry(Struct, frozen=True, kw_only=True):
+    """When a second try is made; see `fleet.config.resilience.Hedge`."""
+
+    quantile: float = 0.95
+    least: float = 0.05
+
+
+class TriesEntry(Struct, frozen=True, kw_only=True):
+    """How the requests of a route are tried; see `fleet.config.resilience`. Times in seconds."""
+
+    attempts: int = 3
+    body: int = 65_536
+    backoff: float = 0.025
+    idempotency_key: bool = False
+    hedge: HedgeEntry | None = None
+    deadline: float | None = None
+    """From the request's arrival to the last byte of its reply."""
+
+
 class PoolEntry(Struct, frozen=True, kw_only=True):
     """A pool's settings for the data plane."""
 
@@ -88,6 +122,10 @@ class PoolEntry(Struct, frozen=True, kw_only=True):
     affinity_replica: bool = False
     """True: a session key picks the replica too."""
     outliers: OutliersEntry | None = None
+    budget: BudgetEntry = BudgetEntry()
+    circuit: CircuitEntry | None = None
+    version_circuits: dict[str, CircuitEntry] = {}
+    """Of the versions that have limits of their own."""
 
 
 class RouteEntry(Struct, frozen=True, kw_only=True):
@@ -98,6 +136,7 @@ class RouteEntry(Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...]
     headers: dict[str, str]
     pool: str
+    tries: TriesEntry = TriesEntry()
 
 
 class TimeoutsEntry(Struct, frozen=True, kw_only=True):
@@ -172,6 +211,8 @@ class Members(Struct, frozen=True, kw_only=True, tag="members"):
     pool: str
     versions: tuple[VersionEntry, ...]
     new_shared: tuple[str, ...] = ()
+    strained: bool = False
+    """The scaler can add nothing more: extra load is cut down; see `router.budget`."""
 
 
 class Loads(Struct, frozen=True, kw_only=True, tag="loads"):

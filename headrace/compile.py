@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fleet.config.merge import effective_static
-from fleet.config.schema import Balance, Config, Limits, Listener, Pool, Timeouts
+from fleet.config.schema import (
+    Balance,
+    Circuit,
+    Config,
+    Limits,
+    Listener,
+    Pool,
+    Route,
+    Timeouts,
+)
 from fleet.model import Replica, ReplicaState
 from fleet.wire import (
     BalanceEntry,
+    BudgetEntry,
+    CircuitEntry,
+    HedgeEntry,
     LimitsEntry,
     ListenerEntry,
     OutliersEntry,
@@ -17,6 +29,7 @@ from fleet.wire import (
     RouteEntry,
     Table,
     TimeoutsEntry,
+    TriesEntry,
     UpstreamTlsEntry,
     VersionEntry,
 )
@@ -47,6 +60,7 @@ def table(
                 methods=route.match.methods,
                 headers=route.match.headers,
                 pool=route.pool,
+                tries=effective_tries(route, config.pools[route.pool]),
             )
             for route in config.routes
         ),
@@ -134,6 +148,13 @@ def _pool(name: str, pool: Pool, weights: Mapping[str, int], block: BlockOf) -> 
         queue_timeout=pool.queue.timeout,
         served_by=pool.served_by,
         version_header=pool.version_header,
+        budget=BudgetEntry(**pool.retry.budget.model_dump()),
+        circuit=_circuit(pool.circuit),
+        version_circuits={
+            version: entry
+            for version, settings in pool.versions.items()
+            if (entry := _circuit(settings.circuit)) is not None
+        },
     )
 
 
@@ -151,6 +172,31 @@ def _balancing(balance: Balance) -> BalanceEntry:
         load_stale=load.stale if load else 0.0,
         load_shown=load is not None and load.shown,
     )
+
+
+def effective_tries(route: Route, pool: Pool) -> TriesEntry:
+    """How requests of `route` are tried: its own settings over those of its pool."""
+    tries = pool.retry.model_dump(exclude={"budget"})
+    if route.retry is not None:
+        tries |= route.retry.model_dump(exclude_none=True)
+    return TriesEntry(
+        **tries,
+        hedge=HedgeEntry(**route.hedge.model_dump()) if route.hedge is not None else None,
+        deadline=pool.deadline if route.deadline is None else route.deadline,
+    )
+
+
+def strained(pool: Pool, replicas: Sequence[Replica]) -> bool:
+    """Whether the scaler has nothing more to add; where it never adds any, it is not asked to."""
+    static = all(effective_static(pool, version) is not None for version in pool.versions)
+    if static or pool.scale.min == pool.scale.max:
+        return False
+    leaving = (ReplicaState.DRAINING, ReplicaState.STOPPED)
+    return sum(replica.state not in leaving for replica in replicas) >= pool.scale.max
+
+
+def _circuit(circuit: Circuit | None) -> CircuitEntry | None:
+    return CircuitEntry(**circuit.model_dump()) if circuit is not None else None
 
 
 def _timeouts(timeouts: Timeouts) -> TimeoutsEntry:

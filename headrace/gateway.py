@@ -235,7 +235,12 @@ class WorkerGateway:
             versions = compiled.version_entries(pool, weights, known, self._block, shared=shared)
             worker.told.update(r.name for version in versions for r in version.replicas)
             worker.send(
-                wire.Members(pool=pool, versions=versions, new_shared=tuple(step)),
+                wire.Members(
+                    pool=pool,
+                    versions=versions,
+                    new_shared=tuple(step),
+                    strained=compiled.strained(self._config.pools[pool], members),
+                ),
                 [self._shared_slots.fd(name) for name in step],
             )
             if not new:

@@ -104,6 +104,18 @@ def _requests(status: Status) -> Samples:
             yield (*labels, code), count
 
 
+def _circuits(status: Status) -> Samples:
+    for pool in status.pools:
+        for version in pool.versions:
+            totals = version.totals
+            for limit, count in (
+                ("connections", totals.circuit_connections),
+                ("pending", totals.circuit_pending),
+                ("requests", totals.circuit_requests),
+            ):
+                yield (pool.pool, version.version, limit), count
+
+
 def _replicas(status: Status) -> Samples:
     for pool in status.pools:
         counts = Counter((r.version, r.state) for r in pool.replicas)
@@ -134,6 +146,13 @@ METRICS: Final[dict[str, Metric]] = {
         unit="1",
         labels=("version",),
         read=lambda status: [((status.version,), 1)],
+    ),
+    "headrace_circuit_open_total": Metric(
+        kind="counter",
+        help="Requests refused with 503 because a circuit limit was reached, by limit.",
+        unit="requests",
+        labels=("pool", "version", "limit"),
+        read=_circuits,
     ),
     "headrace_client_aborts_total": Metric(
         kind="counter",
@@ -171,6 +190,13 @@ METRICS: Final[dict[str, Metric]] = {
         labels=("worker",),
         read=_of_workers(lambda worker: worker.connections),
     ),
+    "headrace_deadlines_exceeded_total": Metric(
+        kind="counter",
+        help="Requests ended because the time allowed for them was over.",
+        unit="requests",
+        labels=_VERSION,
+        read=_of_versions(lambda version: version.totals.deadlines),
+    ),
     "headrace_ejections_total": Metric(
         kind="counter",
         help="Times a worker ejected a replica, by rule.",
@@ -184,6 +210,20 @@ METRICS: Final[dict[str, Metric]] = {
         unit="seconds",
         labels=_VERSION,
         read=_of_versions(lambda v: Distribution(v.totals.first_byte, v.totals.first_byte_sum)),
+    ),
+    "headrace_hedge_wins_total": Metric(
+        kind="counter",
+        help="Second tries that answered before the first.",
+        unit="tries",
+        labels=_VERSION,
+        read=_of_versions(lambda version: version.totals.hedge_wins),
+    ),
+    "headrace_hedges_total": Metric(
+        kind="counter",
+        help="Second tries of late requests.",
+        unit="tries",
+        labels=_VERSION,
+        read=_of_versions(lambda version: version.totals.hedges),
     ),
     "headrace_http2_connections": Metric(
         kind="gauge",
@@ -288,6 +328,13 @@ METRICS: Final[dict[str, Metric]] = {
         unit="bytes",
         labels=_VERSION,
         read=_of_traffic(lambda totals: totals.bytes_out),
+    ),
+    "headrace_retries_denied_total": Metric(
+        kind="counter",
+        help="Retries and hedges not made because the pool's budget was spent.",
+        unit="tries",
+        labels=_VERSION,
+        read=_of_versions(lambda version: version.totals.retries_denied),
     ),
     "headrace_retries_total": Metric(
         kind="counter",

@@ -77,6 +77,8 @@ class AccessLog:
                 "wait_ms": _ms(exchange.wait),
                 "first_byte_ms": None if first_byte is None else _ms(first_byte),
                 "retries": exchange.retries,
+                "retry_cause": exchange.retry_cause,
+                "hedge": exchange.hedge,
                 "outcome": outcome,
             }
         )

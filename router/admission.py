@@ -7,7 +7,7 @@ queue. All entries and exits of the queue and all leases go through here, and ar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from fleet.telemetry import slab as words
 from router.pool import Pool, Replica, Version, Waiter
@@ -35,6 +35,20 @@ class Admission:
         if version.waiting:
             return None
         return self._take(version, key)
+
+    def lease_other(
+        self, version: Version, avoid: Iterable[Replica], key: bytes | None = None
+    ) -> Replica | None:
+        """As `lease`, but of none of `avoid` while another replica has a slot."""
+        passed_over = {r for r in avoid if r.place >= 0 and r.version is version}
+        if len(passed_over) == len(version.free):
+            return self.lease(version, key)
+        for replica in passed_over:
+            version.withdraw(replica)
+        leased = self.lease(version, key)
+        for replica in passed_over:
+            version.offer(replica)
+        return leased
 
     def enqueue(self, waiter: Waiter, version: Version, *, front: bool = False) -> bool:
         """Wait for a slot; False: the queue is full. `front`: one that was in before."""
@@ -68,15 +82,25 @@ class Admission:
             self.idle(replica)
 
     def admit(self, version: Version) -> None:
-        """Give free slots to waiters, first come first served."""
-        while version.waiting:
-            waiter = next(iter(version.waiting))
-            replica = self._take(version, waiter.hash_key)
-            if replica is None:
-                return
-            del version.waiting[waiter]
-            self._left(version)
-            waiter.granted(replica)
+        """Give free slots to waiters, first come first served.
+
+        A waiter may give its slot back at once (its time is over); then this goes on with it, not
+        one level deeper for each.
+        """
+        if version.admitting:
+            return
+        version.admitting = True
+        try:
+            while version.waiting:
+                waiter = next(iter(version.waiting))
+                replica = self._take(version, waiter.hash_key)
+                if replica is None:
+                    return
+                del version.waiting[waiter]
+                self._left(version)
+                waiter.granted(replica)
+        finally:
+            version.admitting = False
 
     def expire(self, pool: Pool, now: float) -> None:
         """Send away those who have waited too long."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from random import Random
 from time import monotonic
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from fleet.wire import (
     Loads,
     Members,
     Returned,
+    RouteEntry,
     Suspect,
     Table,
     TimeoutsEntry,
@@ -29,9 +31,9 @@ from router.balance.slow_start import reshare
 from router.dialling import Dialler, failure
 from router.equip import Equipment
 from router.errors import Refusal
-from router.http.exchange import Exchange, Phase
 from router.http.head import RequestHead
-from router.http.ports import ClientPort
+from router.http.phase import Phase
+from router.http.ports import Caller, ClientPort
 from router.http.upstream import Upstream
 from router.peer import TrustedProxies
 from router.pool import Counters, Pool, Replica, Version
@@ -76,6 +78,8 @@ class Plane:
         self.downstreams: set[ClientPort] = set()
         self._suspended: list[Replica] = []
         self._ramping: set[Version] = set()
+        self._marked = 0.0
+        self.random = Random()
         self._dials: set[asyncio.Task[None]] = set()
         self._id_prefix = os.urandom(8).hex().encode()
         self._id = 0
@@ -104,8 +108,10 @@ class Plane:
     def members(self, message: Members, take_token: TakeToken) -> None:
         """Serve with a new membership."""
         self.directory.members(message, take_token)
-        if message.pool in self.directory.pools:
-            self._reshare(self.directory.pools[message.pool])
+        pool = self.directory.pools.get(message.pool)
+        if pool is not None:
+            pool.budget.strained = message.strained
+            self._reshare(pool)
 
     def loads(self, message: Loads) -> None:
         """Hear what control was told of the load of replicas."""
@@ -124,13 +130,16 @@ class Plane:
         self._id += 1
         return b"%b%08x" % (self._id_prefix, self._id)
 
-    def choose_version(self, head: RequestHead) -> Version:
-        """Route and split. Raises `Refusal` (404, 400 or 503)."""
-        directory = self.directory
-        name = directory.routes.match(head.host, head.path, head.method, head.header)
-        if name is None:
+    def route(self, head: RequestHead) -> RouteEntry:
+        """The route of a request. Raises `Refusal` (404)."""
+        route = self.directory.routes.match(head.host, head.path, head.method, head.header)
+        if route is None:
             raise Refusal(404, "no_route", "no route matches this request")
-        pool = directory.pools[name]
+        return route
+
+    def choose_version(self, name: str, head: RequestHead) -> Version:
+        """The version of the pool `name`. Raises `Refusal` (400 or 503)."""
+        pool = self.directory.pools[name]
         if pool.version_header is not None:
             wanted = head.header(pool.version_header)
             if wanted is not None:
@@ -148,16 +157,16 @@ class Plane:
             raise Refusal(503, "no_version", "every version of the pool has weight 0")
         return chosen
 
-    def connect(self, replica: Replica, exchange: Exchange) -> None:
-        """Give the exchange a kept connection at once, or a new one when it is made."""
+    def connect(self, replica: Replica, caller: Caller) -> None:
+        """Give the caller a kept connection at once, or a new one when it is made."""
         if replica.idle:
-            exchange.connected(replica.idle.pop())
+            caller.connected(replica.idle.pop())
             return
-        dial = self._loop.create_task(self._dial(replica, exchange))
+        dial = self._loop.create_task(self._dial(replica, caller))
         self._dials.add(dial)
         dial.add_done_callback(self._dials.discard)
 
-    async def _dial(self, replica: Replica, exchange: Exchange) -> None:
+    async def _dial(self, replica: Replica, caller: Caller) -> None:
         try:
             async with asyncio.timeout(self.timeouts.connect):
                 upstream = await self.dialler.dial(replica, lambda: Upstream(self, replica))
@@ -166,13 +175,13 @@ class Plane:
         except (OSError, ValueError) as error:
             failed = failure(error)
         else:
-            if exchange.phase is Phase.CONNECTING:
-                exchange.connected(upstream)
+            if caller.phase is Phase.CONNECTING:
+                caller.connected(upstream)
             else:
                 upstream.close()
             return
-        if exchange.phase is Phase.CONNECTING:
-            exchange.connect_failed(failed)
+        if caller.phase is Phase.CONNECTING:
+            caller.connect_failed(failed)
 
     def suspect(self, replica: Replica, error: str, *, suspend: bool) -> None:
         """A connection to `replica` failed: tell control, and `suspend` it for a while."""
@@ -232,6 +241,10 @@ class Plane:
         for pool in self.directory.pools.values():
             if pool.queued:
                 self.admission.expire(pool, now)
+        if now >= self._marked + 1.0:
+            self._marked = now
+            for pool in self.directory.pools.values():
+                pool.mark(now)
         for replica in [r for r in self._suspended if r.suspended_until <= now]:
             self._suspended.remove(replica)
             replica.suspended_until = 0.0

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 from fleet.telemetry import slab as words
 from fleet.telemetry.slab import block_at, cell_at
 from fleet.wire import PoolEntry, ReplicaEntry
+from router.budget import Budget
+from router.circuit import Circuit
+from router.hedging import Delays
 from router.keys import replica_key
 from router.record import Record
 from router.split import Split
@@ -199,9 +202,13 @@ class Version:
     """A named release of a pool, with its replicas, its queue and its counters."""
 
     __slots__ = (
+        "admitting",
         "balancer",
         "block",
+        "circuit",
+        "connections",
         "counters",
+        "delays",
         "demand_told",
         "free",
         "lease_ewma",
@@ -233,6 +240,11 @@ class Version:
         self.outliers: Detector | None = None
         self.uneven = False
         """Some share is below 1, some weight is not 1, or some replica reports load."""
+        self.admitting = False
+        self.circuit: Circuit | None = None
+        self.connections = 0
+        """Open connections to its replicas, kept ones included."""
+        self.delays = Delays(counters.row, counters.at)
         self.waiting: OrderedDict[Waiter, None] = OrderedDict()
         self.demand_told = False
         self.usable_slots = 0
@@ -274,6 +286,7 @@ class Pool:
     __slots__ = (
         "affinity_cookie",
         "affinity_header",
+        "budget",
         "entry",
         "name",
         "order",
@@ -294,11 +307,13 @@ class Pool:
         self.spill: Split | None = None
         """The split over the versions with a usable replica; None when that is all or none."""
         self.queued = 0
+        self.budget = Budget(entry.budget)
         self.configure(entry)
 
     def configure(self, entry: PoolEntry) -> None:
         """Take over the settings of a new generation."""
         self.entry = entry
+        self.budget.configure(entry.budget)
         self.affinity_header = _lower(entry.affinity_header)
         self.affinity_cookie = entry.affinity_cookie.encode() if entry.affinity_cookie else None
         self.version_header = _lower(entry.version_header)
@@ -321,6 +336,17 @@ class Pool:
             self.spill = None
         elif self.spill is None or (names, reachable) != (self.spill.names, self.spill.weights):
             self.spill = Split(names, reachable)
+
+    @property
+    def started(self) -> int:
+        """Requests that have come to the versions there are now, in this worker."""
+        return sum(v.counters.row[v.counters.at + words.STARTED] for v in self.order)
+
+    def mark(self, now: float) -> None:
+        """Remember the counters as they are; once a second."""
+        self.budget.mark(now, self.started)
+        for version in self.order:
+            version.delays.mark(now)
 
     def choose(self, session: bytes | None) -> Version | None:
         """The version of a request without an override; None when every weight is 0.

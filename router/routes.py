@@ -19,11 +19,11 @@ HeaderLookup = Callable[[bytes], bytes | None]
 
 
 class _Candidate:
-    __slots__ = ("headers", "methods", "order", "pool")
+    __slots__ = ("entry", "headers", "methods", "order")
 
     def __init__(self, order: int, entry: RouteEntry) -> None:
         self.order = order
-        self.pool = entry.pool
+        self.entry = entry
         self.methods = frozenset(m.encode() for m in entry.methods)
         self.headers = tuple((k.lower().encode(), v.encode()) for k, v in entry.headers.items())
 
@@ -44,7 +44,7 @@ class Routes:
         self._hosts: dict[bytes, _Paths] = {}
         self._suffixes: dict[bytes, _Paths] = {}
         self._longest = 0
-        self._known: dict[tuple[bytes, bytes, bytes], str | None] | None = {}
+        self._known: dict[tuple[bytes, bytes, bytes], RouteEntry | None] | None = {}
         """Answers given before, at most KNOWN; None when headers decide too."""
         if any(entry.headers for entry in entries):
             self._known = None
@@ -59,8 +59,10 @@ class Routes:
             paths.setdefault(prefix, []).append(_Candidate(order, entry))
             self._longest = max(self._longest, len(prefix))
 
-    def match(self, host: bytes, path: bytes, method: bytes, header: HeaderLookup) -> str | None:
-        """Name of the pool, or None. `host` is lower case without port, `path` without query."""
+    def match(
+        self, host: bytes, path: bytes, method: bytes, header: HeaderLookup
+    ) -> RouteEntry | None:
+        """The route, or None. `host` is lower case without port, `path` without query."""
         known = self._known
         if known is None:
             return self._find(host, path, method, header)
@@ -71,7 +73,9 @@ class Routes:
             known[key] = self._find(host, path, method, header)
         return known[key]
 
-    def _find(self, host: bytes, path: bytes, method: bytes, header: HeaderLookup) -> str | None:
+    def _find(
+        self, host: bytes, path: bytes, method: bytes, header: HeaderLookup
+    ) -> RouteEntry | None:
         tables = [self._any_host] if self._any_host else []
         exact = self._hosts.get(host)
         if exact is not None:
@@ -100,4 +104,4 @@ class Routes:
                 if cut < 0:
                     break
                 prefix = prefix[:cut]
-        return best.pool if best is not None else None
+        return best.entry if best is not None else None

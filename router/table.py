@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from fleet.wire import Members, PoolEntry, Table, VersionEntry
 from router.admission import Admission
+from router.circuit import circuit_of
 from router.equip import Equipment
 from router.pool import Counters, Pool, Replica, Version
 from router.record import Record
@@ -69,6 +70,7 @@ class Directory:
                 version = Version(entry.name, pool, Counters(self._row, entry.block), entry.block)
                 self._equipment.fit(version)
             version.weight = entry.weight
+            version.circuit = circuit_of(version)
             versions[entry.name] = version
             if tokens is not None:
                 self._replicas(version, entry, tokens)

@@ -10,6 +10,7 @@ Timing Wheels", SOSP 1987, scheme 6 without rounds.)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 NEVER = float("inf")
@@ -26,6 +27,28 @@ class Timed(Protocol):
     def on_deadline(self, now: float) -> None:
         """`deadline` has passed. Must move it, or `forget` the object."""
         ...
+
+
+class Alarm:
+    """One call at a time: `call()` once `at` (monotonic seconds) has come, unless cancelled."""
+
+    __slots__ = ("_call", "_wheel", "deadline", "filed")
+
+    def __init__(self, wheel: TimerWheel, at: float, call: Callable[[], None]) -> None:
+        self._wheel = wheel
+        self._call = call
+        self.deadline = at
+        self.filed = -1.0
+        wheel.file(self)
+
+    def on_deadline(self, now: float) -> None:
+        """Called by the wheel (`Timed`)."""
+        self._wheel.forget(self)
+        self._call()
+
+    def cancel(self) -> None:
+        """Do not call any more."""
+        self._wheel.forget(self)
 
 
 class TimerWheel:

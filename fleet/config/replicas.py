@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from fleet.config import patterns
 from fleet.config.base import Model
 from fleet.config.kinds import MAX_WEIGHT, Endpoint
+from fleet.config.resilience import Circuit
 from fleet.config.transport import UpstreamTls
 from fleet.config.units import Duration, PositiveDuration
 
@@ -94,6 +95,9 @@ class Version(Model):
     driver: DriverOverride | None = Field(None, description="Changes to the pool's driver.")
     concurrency: int | None = Field(
         None, ge=1, le=100_000, description="Slots per replica. Default: the pool's."
+    )
+    circuit: Circuit | None = Field(
+        None, description="Limits of this version alone. Default: only the pool's hold."
     )
 
 

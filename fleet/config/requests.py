@@ -7,6 +7,7 @@ from pydantic import Field
 from fleet.config import patterns
 from fleet.config.base import Model
 from fleet.config.kinds import HeaderName, Method, Name
+from fleet.config.resilience import Hedge, RetryOverride
 from fleet.config.units import Duration, PositiveDuration, Size
 
 
@@ -93,3 +94,8 @@ class Route(Model):
 
     match: Match = Field(default=Match(), description="Which requests.")
     pool: Name = Field(description="The pool that serves them.")
+    retry: RetryOverride | None = Field(None, description="Changes to the pool's `retry`.")
+    hedge: Hedge | None = Field(
+        None, description="Second tries of late requests that may be repeated. Default: none."
+    )
+    deadline: PositiveDuration | None = Field(None, description="Replaces the pool's.")

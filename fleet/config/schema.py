@@ -26,6 +26,7 @@ from fleet.config.replicas import (
     Version,
 )
 from fleet.config.requests import Limits, Match, Route, Timeouts
+from fleet.config.resilience import Budget, Circuit, Hedge, Retry, RetryOverride
 from fleet.config.scaling import (
     PrometheusSignal,
     Rate,
@@ -42,7 +43,7 @@ from fleet.config.transport import (
     Network,
     UpstreamTls,
 )
-from fleet.config.units import Duration
+from fleet.config.units import Duration, PositiveDuration
 
 __all__ = [
     "MAX_REPLICAS",
@@ -51,11 +52,14 @@ __all__ = [
     "Admin",
     "Affinity",
     "Balance",
+    "Budget",
     "Certificate",
+    "Circuit",
     "Config",
     "Driver",
     "DriverOverride",
     "Health",
+    "Hedge",
     "Limits",
     "Listener",
     "ListenerTls",
@@ -71,6 +75,8 @@ __all__ = [
     "Rate",
     "RedisSignal",
     "ReportedLoad",
+    "Retry",
+    "RetryOverride",
     "Route",
     "RouterSignal",
     "Scale",
@@ -122,6 +128,13 @@ class Pool(Model):
     )
     concurrency: int = Field(16, ge=1, le=100_000, description="Slots per replica.")
     queue: Queue = Field(default=Queue(), description="The wait for a slot.")
+    retry: Retry = Field(default=Retry(), description="When requests are sent again.")
+    deadline: PositiveDuration | None = Field(
+        None,
+        description="From a request's arrival to the last byte of its reply; 504. A client's "
+        "`X-Request-Timeout` or `grpc-timeout` can only shorten it. Default: none.",
+    )
+    circuit: Circuit | None = Field(None, description="Limits of the pool. Default: none.")
     scale: Scale = Field(default=Scale(), description="How many replicas.")
     served_by: bool = Field(True, description="Reply with `X-Served-By: pool/version`.")
     version_header: HeaderName | None = Field(

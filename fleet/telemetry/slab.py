@@ -48,6 +48,13 @@ WAIT_US: Final = 40
 WAIT: Final = 41
 FIRST_BYTE_US: Final = 60
 FIRST_BYTE: Final = 61
+RETRIES_DENIED: Final = 100  # not made: the budget was spent
+HEDGES: Final = 101
+HEDGE_WINS: Final = 102
+DEADLINES: Final = 103  # requests ended because their time was over
+CIRCUIT_CONNECTIONS: Final = 104  # refused, by the limit that was reached
+CIRCUIT_PENDING: Final = 105
+CIRCUIT_REQUESTS: Final = 106
 
 # Words of a cell.
 CELL_ACQUIRED: Final = 0
@@ -65,7 +72,7 @@ _CELLS_AT: Final = VERSION_BLOCKS * BLOCK_WORDS
 _WORKER_AT: Final = _CELLS_AT + CELLS * CELL_WORDS
 ROW_WORDS: Final = _WORKER_AT + WORKER_WORDS
 
-assert FIRST_BYTE + BUCKETS <= BLOCK_WORDS
+assert FIRST_BYTE + BUCKETS <= RETRIES_DENIED and CIRCUIT_REQUESTS < BLOCK_WORDS
 assert DURATION + BUCKETS <= WAIT_US and WAIT + BUCKETS <= FIRST_BYTE_US
 
 
@@ -98,6 +105,13 @@ class VersionTotals(Struct, frozen=True, kw_only=True):
     shed: int
     queue_timeouts: int
     retries: int
+    retries_denied: int = 0
+    hedges: int = 0
+    hedge_wins: int = 0
+    deadlines: int = 0
+    circuit_connections: int = 0
+    circuit_pending: int = 0
+    circuit_requests: int = 0
     upstream_failures: int
     client_aborts: int
     bytes_in: int
@@ -171,6 +185,13 @@ class Slab:
             shed=w[SHED],
             queue_timeouts=w[QUEUE_TIMEOUTS],
             retries=w[RETRIES],
+            retries_denied=w[RETRIES_DENIED],
+            hedges=w[HEDGES],
+            hedge_wins=w[HEDGE_WINS],
+            deadlines=w[DEADLINES],
+            circuit_connections=w[CIRCUIT_CONNECTIONS],
+            circuit_pending=w[CIRCUIT_PENDING],
+            circuit_requests=w[CIRCUIT_REQUESTS],
             upstream_failures=w[UPSTREAM_FAILURES],
             client_aborts=w[CLIENT_ABORTS],
             bytes_in=w[BYTES_IN],

@@ -24,10 +24,11 @@ from router.http.encode import (
     reply_head,
     switch_head,
 )
-from router.http.exchange import Exchange, Phase
+from router.http.exchange import Exchange
 from router.http.grammar import RawHeaders
 from router.http.head import Framing, RequestHead
 from router.http.names import trailer_lines
+from router.http.phase import Phase
 from router.http.reply import ReplyHead
 from router.http.requests import RequestReader
 from router.peer import Peer, peer_of

@@ -6,84 +6,64 @@ no task, future or timer. Its phases follow one another, each may be skipped by 
 
     ROUTE      the pool, then the version (override, session or split)
     QUEUED     waiting for a slot of that version
+    BACKOFF    a try has failed; the next is made in a moment
     CONNECTING a slot is leased; a connection to the replica is being made
     FORWARD    the request is on its way; no byte of a reply has come
     RELAY      the reply's head has been passed on: the exchange is committed
     TUNNEL     the replica has switched protocols: bytes go both ways until either side ends
     DONE       finished, exactly once, whatever happened
 
-Before RELAY a failed connection, or for requests that may be repeated (RFC 9110 section 9.2.2)
-a lost one, sends the exchange back to the front of the queue; in RELAY nothing is retried and a
-lost replica truncates the reply visibly. The lease ends when the reply has ended.
+Before RELAY a failed try sends the exchange back to the front of the queue where `router.retry`
+allows it; in RELAY nothing is retried and a lost replica truncates the reply visibly. The lease
+ends when the reply has ended. The exchange is its own first try: a hedge (`router.http.hedge`)
+stands beside it and gives it connection and lease when it wins.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from enum import IntEnum
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from fleet.telemetry import slab as words
-from fleet.telemetry.histogram import BOUNDS
+from fleet.wire import TriesEntry
+from router.deadline import timeout_lines
 from router.errors import Refusal
-from router.http.head import ALLOW, RequestHead
+from router.http import refusals
+from router.http.claim import Claim
+from router.http.head import RequestHead
+from router.http.hedge import Discarded
+from router.http.phase import Phase
 from router.http.ports import DownstreamPort, UpstreamPort
 from router.http.reply import ReplyHead
-from router.pool import Counters, Replica, Version
+from router.http.tries import Tries
+from router.pool import Replica
+from router.retry import Cause, asks_again
 
 if TYPE_CHECKING:
     from router.plane import Plane
 
 KEPT_BODY = 65_536
-"""Bytes of a request body held while no connection takes them, and for a repeat (nginx keeps
-`client_body_buffer_size`, 16 KiB)."""
+"""Bytes of a request body held while no connection takes them (nginx keeps
+`client_body_buffer_size`, 16 KiB), unless more are kept for a repeat."""
 
-MAX_ATTEMPTS = 4
-"""Times a request is sent. Connections that could not be made are not counted: nothing was
-sent, and each failure keeps its replica out of the choice for a while."""
+NO_TRIES = TriesEntry()
 
-IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
-
-
-class Phase(IntEnum):
-    """See the module."""
-
-    ROUTE = 0
-    QUEUED = 1
-    CONNECTING = 2
-    FORWARD = 3
-    RELAY = 4
-    TUNNEL = 5
-    DONE = 6
+_CAUSES = {"upstream_closed": Cause.LOST, "first_byte_timeout": Cause.UNFIT,
+           "bad_reply": Cause.UNFIT}  # fmt: skip
 
 
-class Exchange:
+class Exchange(Claim):
     """See the module. Created by a downstream when a request's head is whole."""
 
     __slots__ = (
-        "_attempts",
         "_body",
         "_body_size",
-        "_counters",
-        "_downstream",
-        "_plane",
         "_trailers",
-        "_version",
-        "bytes_in",
         "bytes_out",
         "first_byte_at",
-        "hash_key",
-        "head",
-        "leased_at",
-        "phase",
-        "pool",
-        "queued_until",
-        "replica",
         "request_ended",
         "request_id",
         "sent_at",
-        "started",
         "status",
         "upstream",
         "wait",
@@ -98,16 +78,19 @@ class Exchange:
         self.phase = Phase.ROUTE
         self.started = 0.0
         self.pool = ""
-        self._version: Version | None = None
-        self._counters: Counters = plane.unrouted
-        self.replica: Replica | None = None
+        self._version = None
+        self._counters = plane.unrouted
+        self.replica = None
         self.upstream: UpstreamPort | None = None
         self._body: list[bytes] | None = []
         self._body_size = 0
         self._trailers = b""
         self.request_ended = False
         self._attempts = 0
-        self.hash_key: bytes | None = None
+        self.hash_key = None
+        self._rules = NO_TRIES
+        self._tries = None
+        self._due = None
         self.queued_until = 0.0
         self.wait = 0.0
         self.leased_at = 0.0
@@ -123,84 +106,18 @@ class Exchange:
             f"{self.head.path.decode('latin-1')} {self.replica!r}>"
         )
 
-    @property
-    def version(self) -> str:
-        """Name of the version chosen; empty before it is."""
-        return self._version.name if self._version else ""
-
-    # ROUTE
-
-    def start(self) -> None:
-        """Route, split and admit."""
-        self.started = monotonic()
-        head = self.head
-        try:
-            version = self._plane.choose_version(head)
-        except Refusal as refusal:
-            self._counters.add(words.STARTED)
-            self.refuse(refusal)
-            return
-        self._version = version
-        self.pool = version.pool.name
-        self._counters = version.counters
-        self._counters.add(words.STARTED)
-        limit = self._plane.limits.body
-        if max(head.length, self.bytes_in) > limit:
-            self.refuse(_too_large(limit))
-            return
-        if head.final:
-            self.refuse(Refusal(204, "max_forwards", "Max-Forwards is used up", allow=ALLOW))
-            return
-        replica_key = version.pool.replica_key
-        if replica_key is not None:
-            self.hash_key = replica_key(head, self._downstream.peer.client)
-        self.queued_until = self.started + version.pool.entry.queue_timeout
-        self._admit(version)
-
-    def _admit(self, version: Version) -> None:
-        admission = self._plane.admission
-        replica = admission.lease(version, self.hash_key)
-        if replica is not None:
-            self._leased(replica)
-            return
-        again = self._attempts > 0
-        self.phase = Phase.QUEUED
-        if not admission.enqueue(self, version, front=again):
-            self.phase = Phase.ROUTE
-            retry = admission.retry_after(version)
-            self.refuse(Refusal(503, "queue_full", "the queue is full", retry_after=retry))
-
-    # QUEUED
-
-    def granted(self, replica: Replica) -> None:
-        """A slot has come free (`router.pool.Waiter`)."""
-        self._leased(replica)
-
-    def expired(self) -> None:
-        """Waited too long (`router.pool.Waiter`)."""
-        assert self._version is not None
-        self.phase = Phase.ROUTE
-        retry = self._plane.admission.retry_after(self._version)
-        if self._version.usable_slots:
-            refusal = Refusal(503, "queue_timeout", "no slot came free in time", retry_after=retry)
-        else:
-            refusal = Refusal(503, "no_replica", "no replica is ready", retry_after=retry)
-        self.refuse(refusal)
-
-    def moved(self, version: Version) -> None:
-        """Its version has vanished (`router.pool.Waiter`)."""
-        self._version = version
-        self._counters = version.counters
-
-    def dropped(self) -> None:
-        """Its pool has vanished (`router.pool.Waiter`)."""
-        self.phase = Phase.ROUTE
-        self.refuse(Refusal(503, "pool_removed", "the pool was removed from the configuration"))
-
     def _leased(self, replica: Replica) -> None:
         now = monotonic()
         self.replica = replica
         self.leased_at = now
+        if self._due is not None and self._due.deadline <= now:
+            self.phase = Phase.ROUTE
+            self._too_late()
+            return
+        circuit = replica.version.circuit
+        if circuit is not None and not circuit.may_dial(replica):
+            self._circuit_open("connections")
+            return
         if self._attempts == 0:
             self.wait = now - self.started if self.phase is Phase.QUEUED else 0.0
             self._observe(words.WAIT, words.WAIT_US, self.wait)
@@ -215,12 +132,21 @@ class Exchange:
         self.phase = Phase.FORWARD
         self.upstream = upstream
         self.sent_at = monotonic()
+        keep = self._body_size <= self._rules.body
+        if not keep:
+            # before the pieces are sent: they may fill the connection, which holds again
+            self._downstream.hold(False)
+        self.send_to(upstream)
+        if not keep:
+            self._body = None
+        if self._rules.hedge is not None:
+            assert self._version is not None
+            self._further().watch(self._version)
+
+    def send_to(self, upstream: UpstreamPort) -> None:
+        """Send what there is of the request."""
         pieces = self._body
         assert pieces is not None
-        if self._body_size > KEPT_BODY:
-            # before the pieces are sent: they may fill the connection, which holds again
-            self._body = None
-            self._downstream.hold(False)
         upstream.send(self)
         for piece in pieces:
             upstream.send_body(piece)
@@ -232,18 +158,42 @@ class Exchange:
         replica = self.replica
         assert replica is not None
         self._counters.add(words.UPSTREAM_FAILURES)
-        self._failed(replica)
+        self.replica_failed(replica)
         self._plane.suspect(replica, error, suspend=True)
         self._end_lease()
-        if monotonic() < self.queued_until:
-            self._again()
-        else:
+        if not self._again(Cause.CONNECT):
             self.refuse(Refusal(502, "connect_failed", f"no connection to the replica: {error}"))
 
-    def _again(self) -> None:
-        assert self._version is not None
-        self._counters.add(words.RETRIES)
-        self._admit(self._version)
+    def _further(self) -> Tries:
+        if self._tries is None:
+            self._tries = Tries(self._plane, self, self._rules)
+        return self._tries
+
+    def _again(self, cause: Cause, *, at_once: bool = False) -> bool:
+        """Go on with the hedge or try again; False: the failure stands."""
+        tries, version, replica = self._further(), self._version, self.replica
+        assert version is not None and replica is not None
+        if tries.promote():
+            return True
+        if not tries.may(cause, version, replica):
+            return False
+        self._downstream.hold(False)
+        tries.go(cause, version, at_once=at_once)
+        return True
+
+    def adopt(
+        self, replica: Replica, leased_at: float, upstream: UpstreamPort | None, sent_at: float
+    ) -> None:
+        """Go on with the lease of a hedge, and its connection unless that is being made yet."""
+        mine, self.upstream = self.upstream, upstream
+        if mine is not None:
+            mine.abort()
+        self._end_lease()
+        self.replica, self.leased_at, self.sent_at = replica, leased_at, sent_at
+        self.phase = Phase.CONNECTING
+        if upstream is not None:
+            self.phase = Phase.FORWARD
+            upstream.hand_over(self)
 
     # the request's body
 
@@ -252,16 +202,17 @@ class Exchange:
         self.bytes_in += len(data)
         limit = self._plane.limits.body
         if self.bytes_in > limit and self._version is not None:
-            self.fail(_too_large(limit))
+            self.fail(refusals.too_large(limit))
             return
         if self._body is not None:
             self._body.append(data)
             self._body_size += len(data)
-            if self._body_size > KEPT_BODY:
-                if self.upstream is None:
-                    self._downstream.hold(True)
-                else:
+            kept = self._rules.body
+            if self._body_size > kept:
+                if self.upstream is not None:
                     self._body = None
+                elif self._body_size > KEPT_BODY:
+                    self._downstream.hold(True)
         if self.upstream is not None:
             self.upstream.send_body(data)
 
@@ -285,6 +236,10 @@ class Exchange:
 
     def reply_head(self, head: ReplyHead) -> None:
         """The head of the final reply has come, or 101."""
+        if (head.status == 503 or head.status == 425) and self._declined(head):
+            return
+        if self._tries is not None:
+            self._tries.answered()
         self.first_byte_at = monotonic()
         self._observe(words.FIRST_BYTE, words.FIRST_BYTE_US, self.first_byte_at - self.sent_at)
         self.status = head.status
@@ -299,12 +254,37 @@ class Exchange:
         if head.status == 101:
             self.phase = Phase.TUNNEL
             self._served()
+            self._cancel_due()
             self._downstream.open_tunnel(head, extra)
         else:
             self.phase = Phase.RELAY
             self._downstream.send_head(head, extra)
         if self._downstream.paused and self.upstream is not None:
             self.upstream.hold(True)
+
+    def _declined(self, head: ReplyHead) -> bool:
+        """Whether the reply is dropped because another replica is asked instead."""
+        cause = asks_again(head)
+        upstream, version, replica = self.upstream, self._version, self.replica
+        if cause is None or upstream is None or version is None or replica is None:
+            return False
+        tries = self._further()
+        hedged = tries.hedge is not None
+        if not hedged and not tries.may(cause, version, replica):
+            return False
+        if replica.version.observer is not None:
+            replica.version.observer.failed(replica)
+        self.upstream = None
+        if self.request_ended:
+            upstream.hand_over(Discarded(upstream))
+        else:
+            upstream.abort()
+        self._end_lease()
+        if hedged:
+            tries.promote()
+        else:
+            tries.go(cause, version)
+        return True
 
     def reply_body(self, data: bytes) -> None:
         """A piece of the reply's body has come."""
@@ -346,23 +326,18 @@ class Exchange:
         self._counters.add(words.UPSTREAM_FAILURES)
         if self.replica is not None and not (upstream.reused and code == "upstream_closed"):
             # a kept connection that closes as it is used again says nothing of the replica
-            self._failed(self.replica)
+            self.replica_failed(self.replica)
         if self.phase is Phase.RELAY:
             self._downstream.truncate()
             self.finish(code)
             return
         self._end_lease()
-        refusal = Refusal(status, code, message)
-        if code == "upstream_closed":
-            if not upstream.reused and self.replica is not None:
-                # not suspended: one request that makes agents close must not take them all out
-                self._plane.suspect(self.replica, message, suspend=False)
-            repeatable = self.head.method in IDEMPOTENT and self._body is not None
-            if repeatable and self._attempts < MAX_ATTEMPTS:
-                self._downstream.hold(False)
-                self._again()
-                return
-        self.refuse(refusal)
+        if code == "upstream_closed" and not upstream.reused and self.replica is not None:
+            # not suspended: one request that makes agents close must not take them all out
+            self._plane.suspect(self.replica, message, suspend=False)
+        cause = _CAUSES.get(code)
+        if cause is None or not self._again(cause, at_once=upstream.reused):
+            self.refuse(Refusal(status, code, message))
 
     # flow control
 
@@ -412,6 +387,10 @@ class Exchange:
     def finish(self, outcome: str) -> None:
         """The one exit: count, log, release, and let the connection go on."""
         assert self.phase is not Phase.DONE
+        if self._tries is not None:
+            self._tries.answered()
+        if self._due is not None:
+            self._cancel_due()
         self._end_lease()
         self.phase = Phase.DONE
         self._body = None
@@ -425,8 +404,28 @@ class Exchange:
         self._downstream.exchange_done(self)
 
     def forwarded(self) -> bytes:
-        """Header lines that tell the replica whom it serves."""
-        return self._downstream.peer.forwarded(self.head)
+        """Header lines that tell the replica whom it serves, and how long that will wait."""
+        lines = self._downstream.peer.forwarded(self.head)
+        if self._due is not None:
+            timeout = self.head.timeout
+            grpc = timeout is not None and timeout.grpc
+            lines += timeout_lines(self._due.deadline - monotonic(), grpc=grpc)
+        return lines
+
+    @property
+    def body_kept(self) -> bool:
+        """Whether all that has come of the request's body is at hand."""
+        return self._body is not None
+
+    @property
+    def retry_cause(self) -> str | None:
+        """Why it was sent again last."""
+        return None if self._tries is None else self._tries.cause
+
+    @property
+    def hedge(self) -> str | None:
+        """How its hedge came out; None when there was none."""
+        return None if self._tries is None else self._tries.hedged or None
 
     @property
     def retries(self) -> int:
@@ -449,25 +448,10 @@ class Exchange:
         if outliers is not None:
             outliers.ended(replica, self.status, self.first_byte_at - self.sent_at)
 
-    def _failed(self, replica: Replica) -> None:
+    def replica_failed(self, replica: Replica) -> None:
+        """Tell who learns from failures."""
         version = replica.version
         if version.observer is not None:
             version.observer.failed(replica)
         if version.outliers is not None:
             version.outliers.failed(replica)
-
-    def _end_lease(self) -> None:
-        if self.leased_at:
-            replica = self.replica
-            assert replica is not None
-            held = monotonic() - self.leased_at
-            self.leased_at = 0.0
-            self._plane.admission.release(replica, held)
-
-    def _observe(self, buckets: int, total: int, seconds: float) -> None:
-        self._counters.add(buckets + bisect_left(BOUNDS, seconds))
-        self._counters.add(total, int(seconds * 1e6))
-
-
-def _too_large(limit: int) -> Refusal:
-    return Refusal(413, "body_too_large", f"the request body is above the limit of {limit} bytes")

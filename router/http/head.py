@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from router.deadline import Timeout, parse_timeout
 from router.errors import Refusal
 from router.http.grammar import TOKEN, RawHeaders
 from router.http.names import FRAMING_TWINS, HOP_BY_HOP, PROTECTED, REWRITTEN, REWRITTEN_TWINS
@@ -60,6 +61,7 @@ class RequestHead:
         "protocol",
         "request_id",
         "target",
+        "timeout",
         "websocket",
     )
 
@@ -80,6 +82,8 @@ class RequestHead:
     websocket: bool
     """The client asks for a websocket (RFC 6455 section 4.1)."""
     request_id: bytes | None
+    timeout: Timeout | None
+    """How long the client will wait for the whole reply."""
     lines: bytes
     headers: list[tuple[bytes, bytes]]
 
@@ -122,6 +126,7 @@ def parse_head(
     trailers = False
     head.expect_continue = False
     head.request_id = None
+    head.timeout = None
     lines: list[bytes] = []
     for name, value in raw:
         key = name.lower()
@@ -153,6 +158,8 @@ def parse_head(
         elif key == b"x-request-id":
             if _REQUEST_ID.fullmatch(value):
                 head.request_id = value
+        elif key == b"x-request-timeout" or key == b"grpc-timeout":
+            head.timeout = parse_timeout(key, value, head.timeout)
         elif key in FRAMING_TWINS:
             raise Refusal(400, "bad_framing", "a framing field is written with an underscore")
 

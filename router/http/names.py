@@ -22,6 +22,7 @@ REWRITTEN = frozenset(
     {
         b"expect",
         b"forwarded",
+        b"grpc-timeout",
         b"host",
         b"max-forwards",
         b"x-forwarded-client-cert",
@@ -29,6 +30,7 @@ REWRITTEN = frozenset(
         b"x-forwarded-host",
         b"x-forwarded-proto",
         b"x-request-id",
+        b"x-request-timeout",
     }
 )
 """Of a request: said anew to the replica, or not at all."""

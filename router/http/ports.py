@@ -10,6 +10,7 @@ from router.peer import Peer
 
 if TYPE_CHECKING:
     from router.http.exchange import Exchange
+    from router.http.phase import Phase
 
 
 class DownstreamPort(Protocol):
@@ -76,6 +77,52 @@ class ClientPort(Protocol):
         ...
 
 
+class Caller(Protocol):
+    """Who is told of a connection to a replica and of the reply on it."""
+
+    phase: Phase
+
+    def connected(self, upstream: UpstreamPort) -> None:
+        """A connection is there, new or kept."""
+        ...
+
+    def connect_failed(self, error: str) -> None:
+        """No connection could be made."""
+        ...
+
+    def reply_interim(self, head: ReplyHead) -> None:
+        """A 1xx reply has come."""
+        ...
+
+    def reply_head(self, head: ReplyHead) -> None:
+        """The head of the final reply has come, or 101."""
+        ...
+
+    def reply_body(self, data: bytes) -> None:
+        """A piece of the reply's body has come."""
+        ...
+
+    def reply_end(self, trailers: bytes) -> None:
+        """The reply is whole but for these trailer lines."""
+        ...
+
+    def tunnel_out(self, data: bytes) -> None:
+        """The replica has sent bytes through the tunnel."""
+        ...
+
+    def upstream_lost(self, code: str, message: str, *, status: int = 502) -> None:
+        """The connection ended, or broke the rules, before the reply was whole."""
+        ...
+
+    def upstream_paused(self, on: bool) -> None:
+        """The replica has stopped, or begun again, to take bytes."""
+        ...
+
+    def fail(self, refusal: Refusal) -> None:
+        """Something other than the replica went wrong."""
+        ...
+
+
 class UpstreamPort(Protocol):
     """A connection to a replica, as an exchange sees it."""
 
@@ -83,6 +130,10 @@ class UpstreamPort(Protocol):
 
     def send(self, exchange: Exchange) -> None:
         """Send the request's head; the connection is the exchange's until its reply ends."""
+        ...
+
+    def hand_over(self, caller: Caller) -> None:
+        """Tell `caller` of the reply from here on."""
         ...
 
     def send_body(self, data: bytes) -> None:

@@ -12,6 +12,7 @@ from router.http.exchange import Exchange
 from router.http.grammar import RawHeaders
 from router.http.head import Framing
 from router.http.names import trailer_lines
+from router.http.ports import Caller
 from router.http.replies import ReplyReader
 from router.http.reply import ReplyHead
 from router.pool import Replica
@@ -44,7 +45,7 @@ class Upstream(Connection):
         self._closed = False
         self.reused = False
         # for the exchange
-        self._exchange: Exchange | None = None
+        self._exchange: Caller | None = None
         self._chunked_out = False
         self._head: ReplyHead | None = None
         self._complete = False
@@ -56,10 +57,12 @@ class Upstream(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop (`asyncio.Protocol`)."""
         self._transport = transport  # type: ignore[assignment]
+        self._replica.version.connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop (`asyncio.Protocol`)."""
         self._closed = True
+        self._replica.version.connections -= 1
         self._plane.wheel.forget(self)
         exchange, self._exchange = self._exchange, None
         if exchange is None:
@@ -153,6 +156,10 @@ class Upstream(Connection):
             )
         )
 
+    def hand_over(self, caller: Caller) -> None:
+        """See `UpstreamPort`."""
+        self._exchange = caller
+
     def send_body(self, data: bytes) -> None:
         """See `UpstreamPort`."""
         if self._closed:
@@ -221,15 +228,16 @@ class Upstream(Connection):
         try:
             self._reader.feed(data)
         except Refusal as error:
+            caller = self._exchange or exchange  # another may have taken over with the head
             if self._complete:
                 self.abort()
-                exchange.reply_end(b"")
+                caller.reply_end(b"")
             else:
                 self._broken(f"the replica's reply breaks HTTP: {error.message}")
             return
         if self._complete and self._exchange is not None:
             trailers = self._trailers
-            exchange.reply_end(trailer_lines(trailers) if trailers else b"")
+            self._exchange.reply_end(trailer_lines(trailers) if trailers else b"")
         elif self._head is not None:
             self.deadline = monotonic() + self._silence()
 

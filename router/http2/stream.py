@@ -15,10 +15,11 @@ from h2.errors import ErrorCodes
 
 from fleet.telemetry import slab as words
 from router.errors import Refusal
-from router.http.exchange import Exchange, Phase
+from router.http.exchange import Exchange
 from router.http.grammar import RawHeaders
 from router.http.head import Framing, RequestHead
 from router.http.names import trailer_lines
+from router.http.phase import Phase
 from router.http.reply import ReplyHead
 from router.http2.errors import Malformed
 from router.http2.frames import MAX_FRAME

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import Any
 
 import msgspec
@@ -20,12 +21,16 @@ from fleet.telemetry import slab as words
 from fleet.telemetry.slab import ROW_WORDS, block_at, cell_at, worker_at
 from router import plane as plane_module
 from router.accesslog import AccessLog
+from router.http import claim as claim_module
 from router.http import connection as connection_module
 from router.http import downstream as downstream_module
 from router.http import exchange as exchange_module
+from router.http import hedge as hedge_module
+from router.http import tries as tries_module
 from router.http import upstream as upstream_module
 from router.http.downstream import Downstream
-from router.http.exchange import Exchange, Phase
+from router.http.phase import Phase
+from router.http.ports import Caller
 from router.http.upstream import Upstream
 from router.http2 import connection as http2_connection_module
 from router.http2 import stream as http2_stream_module
@@ -70,6 +75,17 @@ def pool(name: str = "agents", *versions: wire.VersionEntry, **changes: Any) -> 
 
 def route(pool_name: str = "agents", path: str | None = "/") -> wire.RouteEntry:
     return wire.RouteEntry(host=None, path=path, methods=(), headers={}, pool=pool_name)
+
+
+class Drawn(Random):
+    """Random numbers that are always the same: 0 is a back-off of no length."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def random(self) -> float:
+        return self.value
 
 
 class Clock:
@@ -206,25 +222,25 @@ class Wire(asyncio.Transport):
 class Dial:
     """A connection being made to a replica."""
 
-    def __init__(self, rig: Rig, to: Replica, exchange: Exchange) -> None:
+    def __init__(self, rig: Rig, to: Replica, caller: Caller) -> None:
         self._rig = rig
         self.to = to
-        self._exchange = exchange
+        self._caller = caller
 
     def answer(self) -> Wire:
         rig = self._rig
         wire_ = Wire(rig, Upstream(rig.plane, self.to), "replica")
         rig.upstreams.append(wire_)
-        if self._exchange.phase is Phase.CONNECTING:
-            self._exchange.connected(wire_.protocol)  # type: ignore[arg-type]
+        if self._caller.phase is Phase.CONNECTING:
+            self._caller.connected(wire_.protocol)  # type: ignore[arg-type]
         else:
             wire_.protocol.close()  # type: ignore[union-attr]
         rig.turn()
         return wire_
 
     def refuse(self, error: str = "Connection refused") -> None:
-        if self._exchange.phase is Phase.CONNECTING:
-            self._exchange.connect_failed(error)
+        if self._caller.phase is Phase.CONNECTING:
+            self._caller.connect_failed(error)
         self._rig.turn()
 
 
@@ -233,11 +249,11 @@ class ScriptedPlane(Plane):
 
     rig: Rig
 
-    def connect(self, replica: Replica, exchange: Exchange) -> None:
+    def connect(self, replica: Replica, caller: Caller) -> None:
         if replica.idle:
-            super().connect(replica, exchange)
+            super().connect(replica, caller)
         else:
-            self.rig.dials.append(Dial(self.rig, replica, exchange))
+            self.rig.dials.append(Dial(self.rig, replica, caller))
 
 
 class Rig:
@@ -259,6 +275,9 @@ class Rig:
             exchange_module,
             http2_connection_module,
             http2_stream_module,
+            claim_module,
+            hedge_module,
+            tries_module,
             upstream_module,
         ):
             monkeypatch.setattr(module, "monotonic", self.clock)
@@ -276,6 +295,7 @@ class Rig:
         log = AccessLog(self._logged, lambda: 0, self.row)
         self.plane = ScriptedPlane(self.row, self.told.append, log)
         self.plane.rig = self
+        self.plane.random = Drawn(0.0)
         self.plane._soon = self.later
         self.configure()
         self.members(version("v1", replica("a-1")))

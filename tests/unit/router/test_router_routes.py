@@ -28,7 +28,8 @@ def match(
     method: str = "GET",
     headers: Mapping[bytes, bytes] | None = None,
 ) -> str | None:
-    return routes.match(host.encode(), path.encode(), method.encode(), (headers or {}).get)
+    found = routes.match(host.encode(), path.encode(), method.encode(), (headers or {}).get)
+    return found.pool if found else None
 
 
 TABLE = [
