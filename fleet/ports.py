@@ -32,6 +32,12 @@ class Gateway(Protocol):
         """Leases held on `replica` now, over all workers."""
         ...
 
+    def slots_per_replica(self, pool: str, version: str) -> int | None:
+        """Slots that a ready replica uses on the average, found out or as configured; None when
+        none is ready.
+        """
+        ...
+
     def totals(self, pool: str, version: str) -> VersionTotals:
         """Counters of a version since it was first seen, summed over all workers."""
         ...

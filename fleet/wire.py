@@ -25,6 +25,8 @@ class ReplicaEntry(Struct, frozen=True, kw_only=True):
     """False: gets nothing new; what it has goes on."""
     draining: bool = False
     """True: the worker answers `Idle` once it holds no lease on it."""
+    adaptive: bool = False
+    """True: `slots` is the most; how many are used is found out, see `router.concurrency`."""
     shared: bool = False
     """True: its slots are counted in a shared semaphore; see `Members`."""
     tls: bool = False
@@ -39,6 +41,26 @@ class VersionEntry(Struct, frozen=True, kw_only=True):
     weight: int
     block: int
     replicas: tuple[ReplicaEntry, ...] = ()
+    ready_at: float = 0.0
+    """Monotonic time at which the next of those that start is expected to serve; 0: none is, or
+    nobody knows."""
+
+
+class QueueEntry(Struct, frozen=True, kw_only=True):
+    """How a pool's queue is ordered; see `fleet.config.queueing.Queue`. Times in seconds."""
+
+    classes: tuple[str, ...] = ()
+    """Highest first; none: all requests are alike."""
+    class_header: str | None = None
+    class_values: dict[str, str] = {}
+    """Class by value of that header, beside the classes' own names."""
+    class_default: str = ""
+    order: str = "fifo"
+    aging: float = 5.0
+    tenant_header: str | None = None
+    tenant_weights: dict[str, int] = {}
+    target: float | None = None
+    interval: float = 1.0
 
 
 class BalanceEntry(Struct, frozen=True, kw_only=True):
@@ -126,6 +148,8 @@ class PoolEntry(Struct, frozen=True, kw_only=True):
     circuit: CircuitEntry | None = None
     version_circuits: dict[str, CircuitEntry] = {}
     """Of the versions that have limits of their own."""
+    queue: QueueEntry = QueueEntry()
+    critical: bool = False
 
 
 class RouteEntry(Struct, frozen=True, kw_only=True):
@@ -137,6 +161,8 @@ class RouteEntry(Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
     pool: str
     tries: TriesEntry = TriesEntry()
+    priority: str | None = None
+    """Class of its requests; None: as the pool's queue says."""
 
 
 class TimeoutsEntry(Struct, frozen=True, kw_only=True):
@@ -162,6 +188,15 @@ class LimitsEntry(Struct, frozen=True, kw_only=True):
     connections: int
     body_rate: int = 0
     streams: int = 128
+
+
+class OverloadEntry(Struct, frozen=True, kw_only=True):
+    """When a worker itself has too much to do; see `fleet.config.queueing.Overload`."""
+
+    lag: float | None = None
+    """Seconds."""
+    memory: int | None = None
+    """Bytes, of one worker."""
 
 
 class ListenerEntry(Struct, frozen=True, kw_only=True):
@@ -200,6 +235,7 @@ class Table(Struct, frozen=True, kw_only=True, tag="table"):
     """Of the versions that have TLS endpoints."""
     paths: str = "canonical"
     """See `fleet.config.schema.Config.paths`."""
+    overload: OverloadEntry = OverloadEntry()
 
 
 class Members(Struct, frozen=True, kw_only=True, tag="members"):

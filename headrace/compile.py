@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from fleet.config.merge import effective_static
+from fleet.config.merge import effective_static, is_adaptive
 from fleet.config.schema import (
     Balance,
     Circuit,
@@ -12,6 +12,7 @@ from fleet.config.schema import (
     Limits,
     Listener,
     Pool,
+    Queue,
     Route,
     Timeouts,
 )
@@ -24,7 +25,9 @@ from fleet.wire import (
     LimitsEntry,
     ListenerEntry,
     OutliersEntry,
+    OverloadEntry,
     PoolEntry,
+    QueueEntry,
     ReplicaEntry,
     RouteEntry,
     Table,
@@ -61,6 +64,7 @@ def table(
                 headers=route.match.headers,
                 pool=route.pool,
                 tries=effective_tries(route, config.pools[route.pool]),
+                priority=route.priority,
             )
             for route in config.routes
         ),
@@ -72,6 +76,7 @@ def table(
         trusted_proxies=config.trusted_proxies,
         upstream_tls=tuple(_upstream_tls(config)),
         paths=config.paths,
+        overload=OverloadEntry(lag=config.overload.lag, memory=config.overload.memory),
     )
 
 
@@ -82,15 +87,21 @@ def version_entries(
     block: BlockOf,
     *,
     shared: bool,
+    config: Pool | None = None,
+    expected: Mapping[str, float] | None = None,
 ) -> tuple[VersionEntry, ...]:
-    """The membership of a pool as the workers need it."""
+    """The membership of a pool as the workers need it. `config`: the pool's settings, without
+    which no slots are found out; `expected`: when the next replica of a version is, in monotonic
+    seconds, see `VersionEntry.ready_at`.
+    """
     return tuple(
         VersionEntry(
             name=version,
             weight=weight,
             block=block(pool, version),
+            ready_at=(expected or {}).get(version, 0.0),
             replicas=tuple(
-                _replica(r, shared=shared)
+                _replica(r, shared=shared, adaptive=_adaptive(config, version))
                 for r in replicas
                 if r.version == version and r.host and r.cell >= 0
             ),
@@ -99,7 +110,11 @@ def version_entries(
     )
 
 
-def _replica(replica: Replica, *, shared: bool) -> ReplicaEntry:
+def _adaptive(pool: Pool | None, version: str) -> bool:
+    return pool is not None and version in pool.versions and is_adaptive(pool, version)
+
+
+def _replica(replica: Replica, *, shared: bool, adaptive: bool) -> ReplicaEntry:
     return ReplicaEntry(
         name=replica.name,
         host=replica.host,
@@ -108,6 +123,7 @@ def _replica(replica: Replica, *, shared: bool) -> ReplicaEntry:
         cell=replica.cell,
         serving=replica.state is ReplicaState.READY,
         draining=replica.state in (ReplicaState.DRAINING, ReplicaState.STOPPED),
+        adaptive=adaptive,
         shared=shared,
         tls=replica.tls,
         weight=replica.weight,
@@ -155,6 +171,23 @@ def _pool(name: str, pool: Pool, weights: Mapping[str, int], block: BlockOf) -> 
             for version, settings in pool.versions.items()
             if (entry := _circuit(settings.circuit)) is not None
         },
+        queue=_queue(pool.queue),
+        critical=pool.critical,
+    )
+
+
+def _queue(queue: Queue) -> QueueEntry:
+    return QueueEntry(
+        classes=queue.classes,
+        class_header=queue.priority.header,
+        class_values=queue.priority.values,
+        class_default=queue.priority.default or "",
+        order=queue.order,
+        aging=queue.aging,
+        tenant_header=queue.tenant.header if queue.tenant is not None else None,
+        tenant_weights=queue.tenant.weights if queue.tenant is not None else {},
+        target=queue.target,
+        interval=queue.interval,
     )
 
 

@@ -7,6 +7,7 @@ workers: counters are read from the slab, the rest comes as messages.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
@@ -17,13 +18,14 @@ from fleet.channel import MAX_FDS
 from fleet.clock import Clock
 from fleet.config.schema import Config
 from fleet.errors import HeadraceError
-from fleet.model import Event, Replica
+from fleet.model import Event, Replica, ReplicaState
 from fleet.telemetry import slab as words
-from fleet.telemetry.slab import CELLS, VERSION_BLOCKS, Slab, VersionTotals, cell_at
+from fleet.telemetry.slab import CELLS, VERSION_BLOCKS, BandTotals, Slab, VersionTotals, cell_at
 from headrace import compile as compiled
 from headrace.ejections import Ejections
 from headrace.listeners import Listeners
 from headrace.shared_slots import SharedSlots
+from headrace.starts import Starts
 from headrace.supervisor import Supervisor, Worker
 
 _log = structlog.get_logger("gateway")
@@ -64,6 +66,7 @@ class WorkerGateway:
         not."""
         self.ejections = Ejections(clock, self._find, on_event)
         self._shared_slots = SharedSlots()
+        self._starts = Starts()
         self._idle: dict[str, set[int]] = {}
         self._drained: dict[str, asyncio.Event] = {}
 
@@ -120,6 +123,7 @@ class WorkerGateway:
         before = {(r.name, r.cell) for r in self._members.get(pool, ())}
         now = {(r.name, r.cell) for r in replicas}
         self._members[pool] = tuple(replicas)
+        self._starts.seen(pool, replicas, time.monotonic())
         for gone, _ in before - now:
             self._forget(gone)
         for replica in replicas:
@@ -150,6 +154,25 @@ class WorkerGateway:
     def in_flight(self, replica: Replica) -> int:
         """See `fleet.ports.Gateway`."""
         return self.slab.cell_in_flight(replica.cell) if replica.cell >= 0 else 0
+
+    def slots(self, replica: Replica) -> int:
+        """Slots of `replica` in use by now; fewer than its own when they are found out."""
+        found = self.slab.cell_limit(replica.cell) if replica.cell >= 0 else 0
+        return min(replica.slots, found) if found else replica.slots
+
+    def slots_per_replica(self, pool: str, version: str) -> int | None:
+        """See `fleet.ports.Gateway`."""
+        ready = [
+            self.slots(r)
+            for r in self._members.get(pool, ())
+            if r.version == version and r.state is ReplicaState.READY
+        ]
+        return max(1, round(sum(ready) / len(ready))) if ready else None
+
+    def bands(self, pool: str, version: str, count: int) -> tuple[BandTotals, ...]:
+        """Counters of the first `count` priority classes of a version."""
+        block = self._block(pool, version)
+        return tuple(self.slab.band(block, band) for band in range(count))
 
     def totals(self, pool: str, version: str) -> VersionTotals:
         """See `fleet.ports.Gateway`."""
@@ -222,6 +245,7 @@ class WorkerGateway:
         """In steps when a frame cannot carry every new semaphore at once."""
         members = self._members.get(pool, ())
         weights = self._weights[pool]
+        expected = self._starts.expected(pool)
         shared = len(self.supervisor.workers) > 1
         new = [
             r.name
@@ -232,7 +256,15 @@ class WorkerGateway:
             step, new = new[:MAX_FDS], new[MAX_FDS:]
             worker.shared.update(step)
             known = [r for r in members if r.name not in new]
-            versions = compiled.version_entries(pool, weights, known, self._block, shared=shared)
+            versions = compiled.version_entries(
+                pool,
+                weights,
+                known,
+                self._block,
+                shared=shared,
+                config=self._config.pools.get(pool),
+                expected=expected,
+            )
             worker.told.update(r.name for version in versions for r in version.replicas)
             worker.send(
                 wire.Members(

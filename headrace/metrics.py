@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 
 from fleet.model import ReplicaState
 from fleet.telemetry.histogram import BOUNDS
-from fleet.telemetry.slab import VersionTotals
+from fleet.telemetry.slab import SHED_REASONS, BandTotals, VersionTotals
 from headrace.operations import Operations, Status, VersionStatus, WorkerStatus
 
 Labels: TypeAlias = tuple[str, ...]
@@ -64,6 +64,7 @@ class Metric(Struct, frozen=True, kw_only=True):
 
 
 _VERSION: Final = ("pool", "version")
+_CLASS: Final = (*_VERSION, "class")
 
 
 def _traffic(status: Status) -> Iterator[tuple[Labels, VersionTotals]]:
@@ -139,6 +140,27 @@ def _replicas_ejected(status: Status) -> Samples:
             yield (pool.pool, version.version), out[version.version]
 
 
+def _of_classes(
+    read: Callable[[BandTotals], float | Distribution],
+) -> Callable[[Status], Samples]:
+    """Of pools that have classes; the others' numbers are those of their versions."""
+    return lambda status: (
+        ((pool.pool, version.version, of.name), read(of.totals))
+        for pool in status.pools
+        for version in pool.versions
+        if len(version.classes) > 1
+        for of in version.classes
+    )
+
+
+def _shed(status: Status) -> Samples:
+    for pool in status.pools:
+        for version in pool.versions:
+            for of in version.classes:
+                for reason, count in zip(SHED_REASONS, of.totals.shed, strict=True):
+                    yield (pool.pool, version.version, of.name, reason), count
+
+
 METRICS: Final[dict[str, Metric]] = {
     "headrace_build_info": Metric(
         kind="gauge",
@@ -153,6 +175,28 @@ METRICS: Final[dict[str, Metric]] = {
         unit="requests",
         labels=("pool", "version", "limit"),
         read=_circuits,
+    ),
+    "headrace_class_queue_depth": Metric(
+        kind="gauge",
+        help="Requests of a priority class that wait for a slot now.",
+        unit="requests",
+        labels=_CLASS,
+        read=_of_classes(lambda totals: totals.queued_now),
+    ),
+    "headrace_class_queue_wait_seconds": Metric(
+        kind="histogram",
+        help="Time requests of a priority class waited for the slot they got; those that never "
+        "waited are not in it.",
+        unit="seconds",
+        labels=_CLASS,
+        read=_of_classes(lambda totals: Distribution(totals.wait, totals.wait_sum)),
+    ),
+    "headrace_class_queued_total": Metric(
+        kind="counter",
+        help="Requests of a priority class that had to wait for a slot.",
+        unit="requests",
+        labels=_CLASS,
+        read=_of_classes(lambda totals: totals.queued),
     ),
     "headrace_client_aborts_total": Metric(
         kind="counter",
@@ -345,10 +389,10 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "headrace_shed_total": Metric(
         kind="counter",
-        help="Requests refused with 503 because the queue was full.",
+        help="Requests refused for lack of room, by priority class and reason.",
         unit="requests",
-        labels=_VERSION,
-        read=_of_versions(lambda version: version.totals.shed),
+        labels=(*_CLASS, "reason"),
+        read=_shed,
     ),
     "headrace_signal_lost": Metric(
         kind="gauge",

@@ -7,12 +7,22 @@ implements it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from fleet.model import Decision, Event, Replica
-from fleet.telemetry.slab import VersionTotals
+from fleet.telemetry.slab import BandTotals, VersionTotals
+
+ONE_CLASS: Final = "default"
+"""Name of the only priority class of a pool that has none configured."""
+
+
+class ClassStatus(Struct, frozen=True):
+    """One priority class of a version."""
+
+    name: str
+    totals: BandTotals
 
 
 class Ejection(Struct, frozen=True, kw_only=True):
@@ -50,6 +60,8 @@ class VersionStatus(Struct, frozen=True, kw_only=True):
     """Ejections of its replicas since the daemon's start, by rule, over all workers."""
     decision: Decision | None = None
     """The latest that changed the size or was held back; None before the first tick."""
+    classes: tuple[ClassStatus, ...] = ()
+    """The highest first."""
 
 
 class PoolStatus(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from fleet.model import ReplicaState
 from fleet.telemetry import slab as words
 from fleet.telemetry.slab import worker_at
 from headrace.gateway import WorkerGateway
-from headrace.operations import PoolStatus, VersionStatus, WorkerStatus
+from headrace.operations import ONE_CLASS, ClassStatus, PoolStatus, VersionStatus, WorkerStatus
 from headrace.overrides import SizeOverride
 from scaler.loop import ScalerLoop
 from scaler.replicas import ReplicaManager
@@ -54,6 +54,15 @@ def log_lines_dropped(gateway: WorkerGateway) -> int:
     return gateway.slab.word(worker_at() + words.LOG_LINES_DROPPED)
 
 
+def class_statuses(
+    gateway: WorkerGateway, name: str, pool: Pool, version: str
+) -> tuple[ClassStatus, ...]:
+    """The priority classes of a version, the highest first."""
+    names = pool.queue.classes or (ONE_CLASS,)
+    bands = gateway.bands(name, version, len(names))
+    return tuple(map(ClassStatus, names, bands))
+
+
 def pool_status(
     name: str,
     pool: Pool,
@@ -87,9 +96,10 @@ def pool_status(
                 draining=states.count(ReplicaState.DRAINING),
                 in_flight=totals.in_flight,
                 queued=totals.queued_now,
-                slots=sum(r.slots for r in own if r.state is ReplicaState.READY),
+                slots=sum(gateway.slots(r) for r in own if r.state is ReplicaState.READY),
                 totals=totals,
                 ejections=gateway.ejections.counts(name, version),
+                classes=class_statuses(gateway, name, pool, version),
                 decision=decision,
             )
         )

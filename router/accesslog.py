@@ -14,7 +14,7 @@ from msgspec.json import Encoder
 
 from fleet.telemetry import slab as words
 from fleet.telemetry.slab import worker_at
-from router.errors import Refusal
+from router.errors import SHED_CODES, Refusal
 
 if TYPE_CHECKING:
     from router.http.exchange import Exchange
@@ -47,13 +47,15 @@ class AccessLog:
         self.enabled = True
 
     def exchange(self, exchange: Exchange, client: str, now: float, outcome: str) -> None:
-        """One line for a finished exchange, if it is sampled or failed."""
+        """One line for a finished exchange, if it is sampled or failed. Those there was no room for
+        are only sampled: under overload a line each would cost more than refusing them.
+        """
         if not self.enabled:
             return
         self._due += self.sample
         if self._due >= 1.0:
             self._due -= 1.0
-        elif exchange.status < 500:
+        elif exchange.status < 500 or outcome in SHED_CODES:
             return
         head = exchange.head
         replica = exchange.replica
@@ -70,6 +72,7 @@ class AccessLog:
                 "status": exchange.status,
                 "pool": exchange.pool,
                 "version": exchange.version,
+                "class": exchange.priority,
                 "replica": replica.name if replica else "",
                 "bytes_in": exchange.bytes_in,
                 "bytes_out": exchange.bytes_out,

@@ -41,6 +41,26 @@ class Refusal(Exception):  # noqa: N818 - an answer to give, not a failure of ou
         return _encode({"error": error}) + b"\n"
 
 
+_SHED = {
+    "connections": (503, "too_many_connections", "too many connections"),
+    "delay": (503, "overloaded", "requests of this class have to wait too long"),
+    "displaced": (503, "overloaded", "requests of a higher class have taken the place"),
+    "lag": (503, "overloaded", "the gateway has too much to do"),
+    "memory": (503, "overloaded", "the gateway is short of memory"),
+    "queue_full": (503, "queue_full", "the queue is full"),
+    "share": (429, "tenant_share", "this tenant has more than its share of the queue"),
+}
+
+SHED_CODES = frozenset(code for _, code, _ in _SHED.values())
+"""Codes of requests there was no room for."""
+
+
+def shed_refusal(reason: str, retry_after: int) -> Refusal:
+    """The answer to a request there is no room for; `reason` is one of `SHED_REASONS`."""
+    status, code, message = _SHED[reason]
+    return Refusal(status, code, message, retry_after=retry_after)
+
+
 _REASONS = {s.value: s.phrase.encode("ascii") for s in HTTPStatus}
 STATUS_LINES = {
     status: b"HTTP/1.1 %d %b\r\n" % (status, reason) for status, reason in _REASONS.items()

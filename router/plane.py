@@ -35,6 +35,7 @@ from router.http.head import RequestHead
 from router.http.phase import Phase
 from router.http.ports import Caller, ClientPort
 from router.http.upstream import Upstream
+from router.overload import Overload, resident_bytes
 from router.peer import TrustedProxies
 from router.pool import Counters, Pool, Replica, Version
 from router.table import Directory, TakeToken
@@ -44,6 +45,12 @@ SUSPENSION = 1.0
 """Seconds a replica that refused a connection gets no requests, unless control clears it."""
 
 UNROUTED_BLOCK = 0
+
+MEMORY_EVERY = 0.5
+"""Seconds between two looks at the resident size, which take about 10 microseconds each."""
+
+RESERVED_SHARE = 16
+"""One connection in so many is kept for critical pools, if there are any."""
 
 
 class Gathering(Protocol):
@@ -63,7 +70,7 @@ class Plane:
         self._tell = tell
         self.log = log
         self.wheel = TimerWheel(monotonic())
-        self.admission = Admission(self._queue_formed, self._idle, self._await_token)
+        self.admission = Admission(self._queue_formed, self._idle, self._await_token, self._now)
         self._equipment = Equipment(self, monotonic)
         self.directory = Directory(row, self.admission, self._equipment)
         self.unrouted = Counters(row, UNROUTED_BLOCK)
@@ -71,6 +78,12 @@ class Plane:
         self.trusted = TrustedProxies()
         self.timeouts: TimeoutsEntry
         self.limits: LimitsEntry
+        self.overload = Overload()
+        self.strained = False
+        """There is something to refuse requests for before they are admitted: see `pressed`."""
+        self._memory_due = 0.0
+        self._reserved = 0
+        """Connections kept for critical pools."""
         self.refuse_paths = False
         self.draining = False
         self._soon: Callable[[Callable[[], None]], object] = self._loop.call_soon
@@ -99,6 +112,10 @@ class Plane:
         self.log.enabled = table.log_enabled
         self.log.sample = table.log_sample
         self.trusted = TrustedProxies(table.trusted_proxies)
+        self.overload.configure(table.overload)
+        critical = any(pool.critical for pool in table.pools)
+        self._reserved = max(1, table.limits.connections // RESERVED_SHARE) if critical else 0
+        self._weigh()
         self.directory.apply(table)
         for pool, version in self.dialler.configure(table.upstream_tls):
             for replica in self.directory.pools[pool].versions[version].replicas.values():
@@ -157,6 +174,18 @@ class Plane:
             raise Refusal(503, "no_version", "every version of the pool has weight 0")
         return chosen
 
+    def pressed(self, pool: Pool, band: int) -> str | None:
+        """Why a request of that class of the pool is to be refused before it is admitted, as one
+        of `SHED_REASONS`; to be asked while `strained`.
+        """
+        critical = pool.entry.critical
+        if self._crowded and not critical:
+            return "connections"
+        if not self.overload.severity:
+            return None
+        bands = len(pool.classing.names)
+        return self.overload.refuses(pool.name, band, bands, critical=critical)
+
     def connect(self, replica: Replica, caller: Caller) -> None:
         """Give the caller a kept connection at once, or a new one when it is made."""
         if replica.idle:
@@ -201,11 +230,15 @@ class Plane:
         """A client has connected."""
         self.downstreams.add(downstream)
         self._row[worker_at() + words.CONNECTIONS_OPENED] += 1
+        if self._reserved:
+            self._weigh()
 
     def closed(self, downstream: ClientPort) -> None:
         """A client's connection is gone."""
         self.downstreams.discard(downstream)
         self._row[worker_at() + words.CONNECTIONS_CLOSED] += 1
+        if self._reserved:
+            self._weigh()
 
     def count(self, word: int) -> None:
         """Add 1 to one of the worker's own words (`fleet.telemetry.slab`)."""
@@ -234,9 +267,17 @@ class Plane:
 
     # time
 
-    def tick(self) -> None:
-        """Move the wheel, the queues and the suspensions; to be called about every wheel tick."""
+    def tick(self, lag: float = 0.0) -> None:
+        """Move the wheel, the queues and the suspensions; to be called about every wheel tick.
+        `lag`: seconds this call comes late.
+        """
         now = monotonic()
+        memory = None
+        if self.overload.watches_memory and now >= self._memory_due:
+            self._memory_due = now + MEMORY_EVERY
+            memory = resident_bytes()
+        self.overload.read(lag, memory)
+        self._weigh()
         self.wheel.advance(now)
         for pool in self.directory.pools.values():
             if pool.queued:
@@ -283,6 +324,18 @@ class Plane:
         self._usable_again(replica)
         self._reshare(replica.version.pool)
         self._tell(Returned(replica=replica.name, reason=reason))
+
+    @property
+    def _crowded(self) -> bool:
+        """Only the connections kept for critical pools are left."""
+        return self._reserved > 0 and self.connections > self.limits.connections - self._reserved
+
+    def _weigh(self) -> None:
+        self.strained = self.overload.severity > 0 or self._crowded
+
+    @staticmethod
+    def _now() -> float:
+        return monotonic()
 
     # what admission tells
 

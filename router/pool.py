@@ -7,16 +7,20 @@ or what is in flight.
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Protocol
 
 from fleet.telemetry import slab as words
-from fleet.telemetry.slab import block_at, cell_at
+from fleet.telemetry.histogram import BOUNDS
+from fleet.telemetry.slab import band_at, block_at, cell_at
 from fleet.wire import PoolEntry, ReplicaEntry
 from router.budget import Budget
 from router.circuit import Circuit
+from router.classing import Classing
+from router.concurrency import Gradient2
 from router.hedging import Delays
 from router.keys import replica_key
+from router.queueing import DelayWatch, Queue, queue_for
 from router.record import Record
 from router.split import Split
 
@@ -28,12 +32,19 @@ if TYPE_CHECKING:
 
 
 class Waiter(Protocol):
-    """A request in a queue."""
+    """A request in a queue; see also `router.queueing.port.Waiting`."""
 
     queued_until: float
     """Monotonic time at which it gives up."""
     hash_key: bytes | None
     """See `router.balance.Balancer.pick`."""
+    band: int
+    """Its priority class; see `router.classing`."""
+
+    @property
+    def tenant(self) -> bytes:
+        """Whose it is; empty when nobody is named."""
+        ...
 
     def granted(self, replica: Replica) -> None:
         """A slot of `replica` is held for it now."""
@@ -41,6 +52,10 @@ class Waiter(Protocol):
 
     def expired(self) -> None:
         """It has waited long enough; it is out of the queue already."""
+        ...
+
+    def shed(self, reason: str) -> None:
+        """It gives way to others, for one of `SHED_REASONS`; it is out of the queue already."""
         ...
 
     def moved(self, version: Version) -> None:
@@ -55,15 +70,31 @@ class Waiter(Protocol):
 class Counters:
     """One worker's words of one version block."""
 
-    __slots__ = ("at", "row")
+    __slots__ = ("at", "bands_at", "row")
 
     def __init__(self, row: memoryview, block: int) -> None:
         self.row = row
         self.at = block_at(block)
+        self.bands_at = band_at(block, 0)
 
     def add(self, word: int, amount: int = 1) -> None:
         """Add to a counter."""
         self.row[self.at + word] += amount
+
+    def add_band(self, band: int, word: int) -> None:
+        """Add 1 to a counter of a priority class."""
+        self.row[self.bands_at + band * words.BAND_WORDS + word] += 1
+
+    def waited(self, band: int, seconds: float) -> None:
+        """Count the wait of one that got a slot from the queue."""
+        at = self.bands_at + band * words.BAND_WORDS
+        self.row[at + words.BAND_WAIT + bisect_left(BOUNDS, seconds)] += 1
+        self.row[at + words.BAND_WAIT_US] += int(seconds * 1e6)
+
+    def refused(self, band: int, reason: str) -> None:
+        """Count one refused for lack of room."""
+        self.add(words.SHED)
+        self.add_band(band, words.BAND_SHED + words.SHED_REASONS.index(reason))
 
 
 class Replica:
@@ -76,6 +107,7 @@ class Replica:
         "draining",
         "ejected_until",
         "elsewhere",
+        "gradient",
         "host",
         "idle",
         "idle_told",
@@ -104,7 +136,7 @@ class Replica:
         self.host = ""
         self.port = 0
         self.authority = b""
-        self.resize(entry.slots, entry.weight)
+        self.weight = entry.weight
         self.share = 1.0
         """Chance to be taken when drawn: its weight, slow start included, over the largest of its
         version; see `router.balance.slow_start`."""
@@ -117,6 +149,11 @@ class Replica:
         self.record = Record()
         self.ejected_until = 0.0
         """Monotonic time until which it is ejected (`router.outliers`), 0 when it is not."""
+        self.slots = entry.slots
+        self.room = 0.0
+        """What balancers measure its load by: its slots times its weight."""
+        self.gradient: Gradient2 | None = None
+        """Finds out `slots` (`concurrency: auto`); None: they are as configured."""
         self.tls = entry.tls
         self.serving = entry.serving
         self.draining = entry.draining
@@ -132,6 +169,7 @@ class Replica:
         self.waiting_token = False
         self.cell = entry.cell
         self._row = row[cell_at(entry.cell) : cell_at(entry.cell) + words.CELL_WORDS]
+        self.resize(entry.slots, entry.weight, adaptive=entry.adaptive)
         self.move(entry.host, entry.port)
 
     def __repr__(self) -> str:
@@ -153,12 +191,25 @@ class Replica:
         """Requests that it works on, as far as is known here."""
         return self.in_flight + self.elsewhere
 
-    def resize(self, slots: int, weight: float) -> None:
-        """Take over the size of a new membership."""
-        self.slots = slots
+    def resize(self, slots: int, weight: float, *, adaptive: bool) -> None:
+        """Take over the size that a new membership says."""
         self.weight = weight
-        self.room = slots * weight
-        """What balancers measure its load by."""
+        if not adaptive:
+            self.gradient = None
+            self.slots = slots
+            self.room = slots * weight
+            return
+        if self.gradient is None:
+            self.gradient = Gradient2(slots)
+        self.gradient.most = slots
+        self.learn_limit()
+
+    def learn_limit(self) -> None:
+        """Use as many slots as the gradient allows, and tell control through the slab."""
+        assert self.gradient is not None
+        self.slots = self.gradient.limit
+        self.room = self.slots * self.weight
+        self._row[words.CELL_LIMIT] = self.slots
 
     def move(self, host: str, port: int) -> None:
         """Dial there from now on: a replica started again has another port. Port 0: a Unix socket,
@@ -216,12 +267,14 @@ class Version:
         "observer",
         "outliers",
         "pool",
+        "ready_at",
         "replicas",
         "room",
         "served_by",
         "uneven",
         "usable_slots",
         "waiting",
+        "watch",
         "weight",
     )
 
@@ -245,7 +298,11 @@ class Version:
         self.connections = 0
         """Open connections to its replicas, kept ones included."""
         self.delays = Delays(counters.row, counters.at)
-        self.waiting: OrderedDict[Waiter, None] = OrderedDict()
+        self.waiting: Queue[Waiter] = queue_for(pool.classing.settings)
+        self.watch: DelayWatch | None = pool.delay_watch()
+        """Tells when the wait has become too long; None: `queue.timeout` alone does."""
+        self.ready_at = 0.0
+        """Monotonic time at which a replica that starts is expected to serve; 0: none is."""
         self.demand_told = False
         self.usable_slots = 0
         """Slots of all usable replicas, as of the last `Pool.rebuild_split`."""
@@ -268,6 +325,18 @@ class Version:
             replica.place = len(self.free)
             self.free.append(replica)
 
+    def configure(self) -> None:
+        """Take over the pool's settings; those who wait keep their times."""
+        pool, before = self.pool, self.waiting
+        self.watch = pool.delay_watch()
+        self.waiting = queue_for(pool.classing.settings)
+        for waiter in list(before):
+            joined = before.leave(waiter)
+            self.counters.add_band(waiter.band, words.BAND_UNQUEUED)
+            waiter.band = min(waiter.band, len(pool.classing.names) - 1)
+            self.counters.add_band(waiter.band, words.BAND_QUEUED)
+            self.waiting.join(waiter, joined)
+
     def withdraw(self, replica: Replica) -> None:
         """Take `replica` from among the free: full, draining or suspended."""
         place = replica.place
@@ -287,6 +356,7 @@ class Pool:
         "affinity_cookie",
         "affinity_header",
         "budget",
+        "classing",
         "entry",
         "name",
         "order",
@@ -314,11 +384,17 @@ class Pool:
         """Take over the settings of a new generation."""
         self.entry = entry
         self.budget.configure(entry.budget)
+        self.classing = Classing(entry.queue)
         self.affinity_header = _lower(entry.affinity_header)
         self.affinity_cookie = entry.affinity_cookie.encode() if entry.affinity_cookie else None
         self.version_header = _lower(entry.version_header)
         self.replica_key = replica_key(entry)
         """What replicas are hashed by; None when they are not."""
+
+    def delay_watch(self) -> DelayWatch | None:
+        """A new watch over the delay of one version's queue, if there is a target."""
+        queue = self.entry.queue
+        return None if queue.target is None else DelayWatch(queue.target, queue.interval)
 
     def rebuild_split(self) -> None:
         """After a change of versions, weights or usable replicas."""

@@ -1,4 +1,4 @@
-"""Which pool a request goes to: host, path prefix, method, header; the first route that matches.
+"""Which route a request takes: by host, path prefix, method and header; the first that matches.
 
 Routes are indexed by host and path prefix, so a look-up costs the depth of the path, not the
 number of routes; order decides only among those that can match at all.

@@ -41,7 +41,11 @@ class Directory:
         for entry in table.pools:
             pool = self.pools.get(entry.name) or Pool(entry)
             refit = _equipment(pool.entry) != _equipment(entry)
+            requeue = pool.entry.queue != entry.queue
             pool.configure(entry)
+            if requeue:
+                for version in pool.versions.values():
+                    version.configure()
             self._versions(pool, entry.versions, None)
             if refit:
                 for version in pool.versions.values():
@@ -73,6 +77,7 @@ class Directory:
             version.circuit = circuit_of(version)
             versions[entry.name] = version
             if tokens is not None:
+                version.ready_at = entry.ready_at
                 self._replicas(version, entry, tokens)
         gone = [v for name, v in pool.versions.items() if versions.get(name) is not v]
         pool.versions = versions
@@ -95,7 +100,7 @@ class Directory:
             if token is not None:
                 replica.token_fd = token
             replica.move(item.host, item.port)
-            replica.resize(item.slots, item.weight)
+            replica.resize(item.slots, item.weight, adaptive=item.adaptive)
             replica.draining = item.draining
             if item.serving and not replica.serving:
                 replica.suspended_until = 0.0

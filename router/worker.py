@@ -54,10 +54,13 @@ class Worker:
         loop = asyncio.get_running_loop()
         tick = self.plane.wheel.tick
 
+        due = [loop.time() + tick]
+
         def on_tick() -> None:
-            self.plane.tick()
+            self.plane.tick(max(0.0, loop.time() - due[0]))
             if self._stop_at is not None:
                 self._draining(self._stop_at)
+            due[0] = loop.time() + tick
             timer[0] = loop.call_later(tick, on_tick)
 
         timer = [loop.call_later(tick, on_tick)]

@@ -133,6 +133,7 @@ class PoolLoop:
     def _observe(self, version: str, slots: int) -> Observation:
         counts = self._counts(self.name, version)
         totals = self._gateway.totals(self.name, version)
+        slots = self._gateway.slots_per_replica(self.name, version) or slots
         now = self._clock.monotonic()
         known = self.state.versions.get(version)
         present = counts.ready + counts.starting + counts.unhealthy

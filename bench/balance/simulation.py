@@ -56,7 +56,7 @@ def simulated(
 ) -> dict[str, float]:
     """The figures of one run at `rate` requests a second."""
     now = 0.0
-    version, admission = _house(len(profiles))
+    version, admission = _house(len(profiles), lambda: now)
     version.balancer = POLICIES[policy](random.Random(f"{seed} pick").random, lambda: now)
     learner = version.balancer if isinstance(version.balancer, Learner) else None
     # replicas are named in the order of the agents
@@ -90,7 +90,7 @@ def simulated(
     return figures(replies, seconds)
 
 
-def _house(count: int) -> tuple[Version, Admission]:
+def _house(count: int, clock: Clock) -> tuple[Version, Admission]:
     """One pool of `count` replicas that serve."""
     text = "pools: {p: {driver: {static: {endpoints: ['http://127.0.0.1:1']}}}}"
     config = load_text(text, Path("model.yaml"), {})
@@ -120,4 +120,4 @@ def _house(count: int) -> tuple[Version, Admission]:
         replica = Replica(entry, version, row)
         version.replicas[entry.name] = replica
         version.offer(replica)
-    return version, Admission(lambda _: None, lambda _: None, lambda _: None)
+    return version, Admission(lambda _: None, lambda _: None, lambda _: None, clock)

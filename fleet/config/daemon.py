@@ -29,7 +29,8 @@ class AccessLog(Model):
         1.0,
         ge=0,
         le=1,
-        description="Share of requests logged. Replies of 500 and above are always logged.",
+        description="Share of requests logged. Replies of 500 and above are always logged, but for "
+        "requests refused for lack of room, which count as all others.",
     )
 
 

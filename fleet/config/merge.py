@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from fleet.config.replicas import Concurrency
 from fleet.config.schema import Pool, ProcessDriver, ProcessOverride, StaticDriver
+
+AUTO_SLOTS: Final = 100
+"""The most slots of a replica with `concurrency: auto`."""
 
 
 def effective_process(pool: Pool, version: str) -> ProcessDriver | None:
@@ -33,7 +39,21 @@ def effective_static(pool: Pool, version: str) -> StaticDriver | None:
 
 
 def effective_concurrency(pool: Pool, version: str) -> int:
-    """Slots of one replica of `version`. Raises KeyError for an unknown version."""
+    """Slots of one replica of `version`, the most if they are found out. Raises KeyError for an
+    unknown version.
+    """
+    slots = _concurrency(pool, version)
+    return AUTO_SLOTS if slots == "auto" else slots
+
+
+def is_adaptive(pool: Pool, version: str) -> bool:
+    """Whether the slots of a replica of `version` are found out (`concurrency: auto`). Raises
+    KeyError for an unknown version.
+    """
+    return _concurrency(pool, version) == "auto"
+
+
+def _concurrency(pool: Pool, version: str) -> Concurrency:
     own = pool.versions[version].concurrency
     return pool.concurrency if own is None else own
 

@@ -20,7 +20,7 @@ from fleet.config.document import Data, Document, Finding, Path, show_path
 from fleet.config.drivers import driver_findings
 from fleet.config.json_schema import models_at
 from fleet.config.messages import did_you_mean
-from fleet.config.raw import Mapping, as_mapping, items, pools, versions, weight
+from fleet.config.raw import Mapping, as_list, as_mapping, items, pools, versions, weight
 from fleet.config.rules import RULES
 from fleet.config.schema import Admin, Config, Scale
 from fleet.config.shorthand import as_written
@@ -41,6 +41,7 @@ def findings(data: Data, document: Document) -> Iterator[Finding]:
         yield from _replica_names(data)
         yield from _signals(data)
         yield from _sizes(data)
+        yield from _classes(data)
         yield from driver_findings(data, document)
         yield from _rules(data)
 
@@ -55,6 +56,34 @@ def _routes(data: Mapping, document: Document) -> Iterator[Finding]:
             hint = did_you_mean(pool, known) or "; `pools` is empty"
             shown = document.shown((*path, "pool"))
             yield Finding((*path, "pool"), f"there is no pool {shown}{hint}")
+        priority = as_mapping(route).get("priority")
+        if isinstance(priority, str) and isinstance(pool, str):
+            queue = as_mapping(as_mapping(known.get(pool)).get("queue"))
+            yield from _class((*path, "priority"), priority, queue)
+
+
+def _classes(data: Mapping) -> Iterator[Finding]:
+    """Classes are named once, and what names one names one that is there."""
+    for path, pool in pools(data):
+        queue = as_mapping(pool.get("queue"))
+        names = [name for name in as_list(queue.get("classes")) if isinstance(name, str)]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield Finding((*path, "queue", "classes", index), f"{name!r} is there already")
+        priority = as_mapping(queue.get("priority"))
+        below = (*path, "queue", "priority")
+        if isinstance(default := priority.get("default"), str):
+            yield from _class((*below, "default"), default, queue)
+        for value, named in as_mapping(priority.get("values")).items():
+            if isinstance(named, str):
+                yield from _class((*below, "values", value), named, queue)
+
+
+def _class(path: Path, name: str, queue: Mapping) -> Iterator[Finding]:
+    names = [known for known in as_list(queue.get("classes")) if isinstance(known, str)]
+    if name not in names:
+        hint = did_you_mean(name, names) or ("" if names else "; `queue.classes` is empty")
+        yield Finding(path, f"the pool has no class {name!r}{hint}")
 
 
 def _addresses(data: Mapping) -> Iterator[tuple[Path, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -82,6 +82,9 @@ class DriverOverride(Model):
     static: StaticDriver | None = Field(None, description="Endpoints that exist already.")
 
 
+Concurrency = Annotated[int, Field(ge=1, le=100_000)] | Literal["auto"]
+
+
 class Version(Model):
     """A named release of a pool."""
 
@@ -93,8 +96,8 @@ class Version(Model):
         "it serves only requests that name it in the version header.",
     )
     driver: DriverOverride | None = Field(None, description="Changes to the pool's driver.")
-    concurrency: int | None = Field(
-        None, ge=1, le=100_000, description="Slots per replica. Default: the pool's."
+    concurrency: Concurrency | None = Field(
+        None, description="Slots per replica, or `auto`. Default: the pool's."
     )
     circuit: Circuit | None = Field(
         None, description="Limits of this version alone. Default: only the pool's hold."

@@ -99,3 +99,6 @@ class Route(Model):
         None, description="Second tries of late requests that may be repeated. Default: none."
     )
     deadline: PositiveDuration | None = Field(None, description="Replaces the pool's.")
+    priority: Name | None = Field(
+        None, description="Their class, one of the pool's `queue.classes`. Default: the pool's."
+    )

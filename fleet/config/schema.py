@@ -16,7 +16,9 @@ from fleet.config.balance import Balance, BalanceOrPolicy, Outliers, ReportedLoa
 from fleet.config.base import Model
 from fleet.config.daemon import AccessLog, Admin, Log
 from fleet.config.kinds import MAX_REPLICAS, MAX_WEIGHT, HeaderName, Name, StoreUrl, Url
+from fleet.config.queueing import Overload, Priority, Queue, Tenant
 from fleet.config.replicas import (
+    Concurrency,
     Driver,
     DriverOverride,
     Health,
@@ -67,7 +69,9 @@ __all__ = [
     "Match",
     "Model",
     "Outliers",
+    "Overload",
     "Pool",
+    "Priority",
     "ProcessDriver",
     "ProcessOverride",
     "PrometheusSignal",
@@ -82,6 +86,7 @@ __all__ = [
     "Scale",
     "Signal",
     "StaticDriver",
+    "Tenant",
     "Timeouts",
     "UpstreamTls",
     "Version",
@@ -98,15 +103,6 @@ class Affinity(Model):
         description="A session stays on one replica of its version too, by consistent hashing, "
         "while that is there and not overloaded.",
     )
-
-
-class Queue(Model):
-    """The bounded wait for a slot."""
-
-    limit: int = Field(
-        200, ge=0, description="Requests that may wait, per worker; more are refused with 503."
-    )
-    timeout: Duration = Field(10.0, description="Longest wait; then 503.")
 
 
 class Pool(Model):
@@ -126,7 +122,16 @@ class Pool(Model):
     affinity: Affinity | None = Field(
         None, description="Keeps a session on one version. Default: none."
     )
-    concurrency: int = Field(16, ge=1, le=100_000, description="Slots per replica.")
+    concurrency: Concurrency = Field(
+        16,
+        description="Slots per replica. `auto`: found out from how long requests take, at most "
+        "100.",
+    )
+    critical: bool = Field(
+        False,
+        description="Serve this pool last of all to be cut: under overload, and in the sixteenth "
+        "of `limits.connections` that is kept for critical pools.",
+    )
     queue: Queue = Field(default=Queue(), description="The wait for a slot.")
     retry: Retry = Field(default=Retry(), description="When requests are sent again.")
     deadline: PositiveDuration | None = Field(
@@ -180,6 +185,7 @@ class Config(Model):
     log: Log = Field(default=Log(), description="Logs.")
     timeouts: Timeouts = Field(default=Timeouts(), description="Time limits.")
     limits: Limits = Field(default=Limits(), description="Size limits.")
+    overload: Overload = Field(default=Overload(), description="Refusing for the worker's sake.")
     paths: Literal["canonical", "refuse"] = Field(
         "canonical",
         description="A path with `.` or `..` segments, doubled slashes or needless "

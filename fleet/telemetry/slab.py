@@ -4,10 +4,11 @@ Each worker owns one row and is its only writer, so an increment on the request 
 plain store and needs no lock; control sums the rows. A row is 64-bit unsigned words:
 
     row = VERSION_BLOCKS blocks of BLOCK_WORDS  +  CELLS cells of CELL_WORDS  +  WORKER_WORDS
+        + VERSION_BLOCKS * MAX_CLASSES bands of BAND_WORDS
 
 A *block* counts the requests of one version (block 0: requests that matched no pool), a *cell*
-the leases of one replica. The slab is an anonymous memory file: pages never touched cost nothing,
-and what a crashed worker counted stays.
+the leases of one replica, a *band* the wait of one priority class of a version. The slab is an
+anonymous memory file: pages never touched cost nothing, and what a crashed worker counted stays.
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ MAX_WORKERS: Final = 64
 VERSION_BLOCKS: Final = 2048
 BLOCK_WORDS: Final = 128
 CELLS: Final = 16384
-CELL_WORDS: Final = 2
+CELL_WORDS: Final = 4
 WORKER_WORDS: Final = 64
+MAX_CLASSES: Final = 8
+BAND_WORDS: Final = 32
 
 # Words of a block. Classes are the first digit of the status; 0 is "no reply was sent".
 REQUESTS: Final = 0  # 6 words, by class 0..5
 STARTED: Final = 6
 QUEUED: Final = 7  # entered the queue
 UNQUEUED: Final = 8  # left the queue, for whatever reason
-SHED: Final = 9  # refused: queue full
+SHED: Final = 9  # refused for lack of room, for whatever reason
 QUEUE_TIMEOUTS: Final = 10
 RETRIES: Final = 11
 UPSTREAM_FAILURES: Final = 12  # connect errors, resets, bad replies
@@ -59,6 +62,22 @@ CIRCUIT_REQUESTS: Final = 106
 # Words of a cell.
 CELL_ACQUIRED: Final = 0
 CELL_RELEASED: Final = 1
+CELL_LIMIT: Final = 2  # gauge: slots this worker uses of an adaptive replica
+
+# Words of a band.
+BAND_QUEUED: Final = 0  # entered the queue
+BAND_UNQUEUED: Final = 1
+BAND_WAIT_US: Final = 2  # sum over those that got a slot
+BAND_WAIT: Final = 3  # BUCKETS words
+BAND_SHED: Final = 24  # a word for each of SHED_REASONS
+
+SHED_REASONS: Final = (
+    "queue_full", "displaced", "share", "delay", "lag", "memory", "connections",
+)  # fmt: skip
+"""Why a request was refused for lack of room: the queue is full; a higher class took its place,
+or a tenant with fewer places did; it waited too long while the queue stood (`queue.target`); the
+worker's event loop lags, its memory is short (`overload`), or the connections left are kept for
+critical pools."""
 
 # Words of a worker's own part.
 CONNECTIONS_OPENED: Final = 0
@@ -70,9 +89,11 @@ HTTP2_REQUESTS: Final = 5
 
 _CELLS_AT: Final = VERSION_BLOCKS * BLOCK_WORDS
 _WORKER_AT: Final = _CELLS_AT + CELLS * CELL_WORDS
-ROW_WORDS: Final = _WORKER_AT + WORKER_WORDS
+_BANDS_AT: Final = _WORKER_AT + WORKER_WORDS
+ROW_WORDS: Final = _BANDS_AT + VERSION_BLOCKS * MAX_CLASSES * BAND_WORDS
 
 assert FIRST_BYTE + BUCKETS <= RETRIES_DENIED and CIRCUIT_REQUESTS < BLOCK_WORDS
+assert BAND_WAIT + BUCKETS <= BAND_SHED and BAND_SHED + len(SHED_REASONS) <= BAND_WORDS
 assert DURATION + BUCKETS <= WAIT_US and WAIT + BUCKETS <= FIRST_BYTE_US
 
 
@@ -84,6 +105,11 @@ def block_at(block: int) -> int:
 def cell_at(cell: int) -> int:
     """Offset of a replica cell within a row, in words."""
     return _CELLS_AT + cell * CELL_WORDS
+
+
+def band_at(block: int, band: int) -> int:
+    """Offset of a priority class of a version block within a row, in words."""
+    return _BANDS_AT + (block * MAX_CLASSES + band) * BAND_WORDS
 
 
 def worker_at() -> int:
@@ -130,6 +156,19 @@ class VersionTotals(Struct, frozen=True, kw_only=True):
     first_byte_sum: float
 
 
+class BandTotals(Struct, frozen=True, kw_only=True):
+    """Counters of one priority class of a version since it was first seen."""
+
+    queued: int
+    queued_now: int
+    """Gauge: requests waiting for a slot now."""
+    wait: tuple[int, ...]
+    """Histogram of the time in the queue of those that got a slot from it."""
+    wait_sum: float
+    shed: tuple[int, ...]
+    """As SHED_REASONS."""
+
+
 class Slab:
     """The shared counters. `create` in control, `attach` in a worker, by file descriptor."""
 
@@ -170,8 +209,23 @@ class Slab:
 
     def cell_in_flight(self, cell: int) -> int:
         """Leases held now on the replica of `cell`, over all workers."""
-        acquired, released = self._words_of(cell_at(cell), CELL_WORDS)
-        return max(0, acquired - released)
+        words = self._words_of(cell_at(cell), CELL_WORDS)
+        return max(0, words[CELL_ACQUIRED] - words[CELL_RELEASED])
+
+    def cell_limit(self, cell: int) -> int:
+        """Slots the workers use together of the adaptive replica of `cell`; 0: not known yet."""
+        return self.word(cell_at(cell) + CELL_LIMIT)
+
+    def band(self, block: int, band: int) -> BandTotals:
+        """All counters of a priority class of the version of `block`, summed over the workers."""
+        w = self._words_of(band_at(block, band), BAND_WORDS)
+        return BandTotals(
+            queued=w[BAND_QUEUED],
+            queued_now=max(0, w[BAND_QUEUED] - w[BAND_UNQUEUED]),
+            wait=w[BAND_WAIT : BAND_WAIT + BUCKETS],
+            wait_sum=w[BAND_WAIT_US] / 1e6,
+            shed=w[BAND_SHED : BAND_SHED + len(SHED_REASONS)],
+        )
 
     def version(self, block: int) -> VersionTotals:
         """All counters of the version of `block`, summed over the workers."""
@@ -209,6 +263,7 @@ class Slab:
     def zero_block(self, block: int) -> None:
         """Clear a block in every row, before it is given to a new version."""
         self._zero(block_at(block), BLOCK_WORDS)
+        self._zero(band_at(block, 0), MAX_CLASSES * BAND_WORDS)
 
     def zero_cell(self, cell: int) -> None:
         """Clear a cell in every row, before it is given to a new replica."""
@@ -220,10 +275,15 @@ class Slab:
         for block in range(VERSION_BLOCKS):
             at = block_at(block)
             row[at + RELEASED] = row[at + LEASED]
+            if row[at + QUEUED]:
+                for band in range(MAX_CLASSES):
+                    of = band_at(block, band)
+                    row[of + BAND_UNQUEUED] = row[of + BAND_QUEUED]
             row[at + UNQUEUED] = row[at + QUEUED]
         for cell in range(CELLS):
             at = cell_at(cell)
             row[at + CELL_RELEASED] = row[at + CELL_ACQUIRED]
+            row[at + CELL_LIMIT] = 0
         at = worker_at()
         row[at + CONNECTIONS_CLOSED] = row[at + CONNECTIONS_OPENED]
         row[at + HTTP2_CLOSED] = row[at + HTTP2_OPENED]

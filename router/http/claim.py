@@ -14,7 +14,7 @@ from fleet.telemetry import slab as words
 from fleet.telemetry.histogram import BOUNDS
 from fleet.wire import TriesEntry
 from router.circuit import WORDS as CIRCUIT_WORDS
-from router.errors import Refusal
+from router.errors import Refusal, shed_refusal
 from router.http import refusals
 from router.http.head import RequestHead
 from router.http.phase import Phase
@@ -39,6 +39,7 @@ class Claim:
         "_rules",
         "_tries",
         "_version",
+        "band",
         "bytes_in",
         "hash_key",
         "head",
@@ -61,6 +62,8 @@ class Claim:
     _tries: Tries | None
     """What there was beyond the first try."""
     _version: Version | None
+    band: int
+    """Its priority class; see `router.classing`."""
     bytes_in: int
     hash_key: bytes | None
     head: RequestHead
@@ -82,6 +85,20 @@ class Claim:
         """The version chosen; None before it is."""
         return self._version
 
+    @property
+    def priority(self) -> str:
+        """Name of its priority class; empty when its pool has none."""
+        if self._version is None or not self._version.pool.classing.used:
+            return ""
+        return self._version.pool.classing.names[self.band]
+
+    @property
+    def tenant(self) -> bytes:
+        """Whose it is (`router.queueing.port.Waiting`); empty when nobody is named."""
+        assert self._version is not None
+        header = self._version.pool.classing.tenant_header
+        return (self.head.header(header) or b"") if header is not None else b""
+
     # ROUTE
 
     def start(self) -> None:
@@ -99,6 +116,11 @@ class Claim:
         self.pool = version.pool.name
         self._counters = version.counters
         self._counters.add(words.STARTED)
+        classing = version.pool.classing
+        if classing.used:
+            self.band = classing.band(route.priority, head.header)
+        if self._plane.strained and self._refused_under_strain(version):
+            return
         limit = self._plane.limits.body
         if max(head.length, self.bytes_in) > limit:
             self.refuse(refusals.too_large(limit))
@@ -114,6 +136,16 @@ class Claim:
             self.hash_key = replica_key(head, self._downstream.peer.client)
         self.queued_until = self.started + version.pool.entry.queue_timeout
         self._admit(version)
+
+    def _refused_under_strain(self, version: Version) -> bool:
+        reason = self._plane.pressed(version.pool, self.band)
+        if reason is None:
+            return False
+        self._counters.refused(self.band, reason)
+        if reason == "connections":
+            self.head.keep_alive = False  # the room is for others
+        self.shed(reason)
+        return True
 
     def _set_due(self) -> bool:
         """Note when the request's time is over; False when it is already."""
@@ -150,8 +182,7 @@ class Claim:
             return
         self.phase = Phase.QUEUED
         if not admission.enqueue(self, version, front=again):
-            self.phase = Phase.ROUTE
-            self.refuse(refusals.queue_full(admission.retry_after(version)))
+            self.shed("queue_full")
 
     def _circuit_open(self, limit: str) -> None:
         assert self._version is not None
@@ -171,6 +202,12 @@ class Claim:
         self.phase = Phase.ROUTE
         retry = self._plane.admission.retry_after(self._version)
         self.refuse(refusals.no_slot(retry, replicas=self._version.usable_slots > 0))
+
+    def shed(self, reason: str) -> None:
+        """There is no room for it, or it gives way to others (`router.pool.Waiter`)."""
+        assert self._version is not None
+        self.phase = Phase.ROUTE
+        self.refuse(shed_refusal(reason, self._plane.admission.retry_after(self._version)))
 
     def moved(self, version: Version) -> None:
         """Its version has vanished (`router.pool.Waiter`)."""

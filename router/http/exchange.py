@@ -78,6 +78,7 @@ class Exchange(Claim):
         self.phase = Phase.ROUTE
         self.started = 0.0
         self.pool = ""
+        self.band = 0
         self._version = None
         self._counters = plane.unrouted
         self.replica = None

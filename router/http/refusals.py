@@ -16,11 +16,6 @@ def last_hop() -> Refusal:
     return Refusal(204, "max_forwards", "Max-Forwards is used up", allow=ALLOW)
 
 
-def queue_full(retry_after: int) -> Refusal:
-    """No place to wait."""
-    return Refusal(503, "queue_full", "the queue is full", retry_after=retry_after)
-
-
 def no_slot(retry_after: int, *, replicas: bool) -> Refusal:
     """Waited as long as allowed, for a slot or for any replica at all."""
     if replicas:

@@ -120,6 +120,9 @@ class FakeGateway(Told):
     def in_flight(self, replica: Replica) -> int:
         return self.busy[replica.name]
 
+    def slots_per_replica(self, pool: str, version: str) -> int | None:
+        return None
+
     def totals(self, pool: str, version: str) -> VersionTotals:
         raise NotImplementedError
 

@@ -7,7 +7,7 @@ import pytest
 
 from fleet.telemetry import slab as words
 from fleet.telemetry.histogram import BUCKETS
-from fleet.telemetry.slab import Slab, block_at, cell_at, worker_at
+from fleet.telemetry.slab import Slab, band_at, block_at, cell_at, worker_at
 
 
 @pytest.fixture
@@ -105,7 +105,9 @@ def test_the_last_block_cell_and_word_of_the_last_row_are_inside(slab: Slab) -> 
     put(slab, 2, block_at(words.VERSION_BLOCKS - 1) + words.BLOCK_WORDS - 1, 1)
     put(slab, 2, cell_at(words.CELLS - 1) + words.CELL_WORDS - 1, 1)
     put(slab, 2, worker_at() + words.WORKER_WORDS - 1, 1)
-    assert worker_at() + words.WORKER_WORDS == words.ROW_WORDS
+    last = band_at(words.VERSION_BLOCKS - 1, words.MAX_CLASSES - 1)
+    assert worker_at() + words.WORKER_WORDS == band_at(0, 0)
+    assert last + words.BAND_WORDS == words.ROW_WORDS
 
 
 @pytest.mark.parametrize("workers", [0, 65])

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from fleet.errors import UnknownNameError
 from fleet.model import Decision, Direction, Event, Replica, ReplicaState
 from fleet.telemetry.histogram import BUCKETS
-from fleet.telemetry.slab import VersionTotals
+from fleet.telemetry.slab import SHED_REASONS, BandTotals, VersionTotals
 from headrace.operations import (
+    ClassStatus,
     Ejection,
     PoolStatus,
     ReloadResult,
@@ -61,6 +62,13 @@ def totals(**changes: Any) -> VersionTotals:
     return replace(zero, **changes)
 
 
+def one_class(shed: int = 0, name: str = "default") -> tuple[ClassStatus, ...]:
+    """The one class of a pool without classes, `shed` requests refused by a full queue."""
+    refused = (shed,) + (0,) * (len(SHED_REASONS) - 1)
+    band = BandTotals(queued=0, queued_now=0, wait=histogram(), wait_sum=0.0, shed=refused)
+    return (ClassStatus(name, band),)
+
+
 def version_status(**changes: Any) -> VersionStatus:
     """A version with two ready replicas and no traffic, but for `changes`."""
     usual = VersionStatus(
@@ -76,6 +84,7 @@ def version_status(**changes: Any) -> VersionStatus:
         queued=0,
         slots=8,
         totals=totals(),
+        classes=one_class(),
     )
     return replace(usual, **changes)
 
@@ -177,10 +186,30 @@ SUPPORT = PoolStatus(
                 first_byte=histogram(b4=998),
                 first_byte_sum=20.25,
             ),
+            classes=one_class(shed=1),
             decision=DECISION,
         ),
         version_status(
-            version="v2", weight=5, effective_weight=0, desired=1, ready=0, slots=0, decision=HELD
+            version="v2",
+            weight=5,
+            effective_weight=0,
+            desired=1,
+            ready=0,
+            slots=0,
+            decision=HELD,
+            classes=(
+                *one_class(name="high"),
+                ClassStatus(
+                    "low",
+                    BandTotals(
+                        queued=9,
+                        queued_now=4,
+                        wait=histogram(b9=5),
+                        wait_sum=3.5,
+                        shed=(0,) * 7,
+                    ),
+                ),
+            ),
         ),
     ),
     replicas=(

@@ -95,8 +95,8 @@ ALERTS = {
     ),
     "a full queue refuses": (
         {
-            'headrace_shed_total{pool="a"}': "0+30x20",
-            'headrace_queue_timeouts_total{pool="a"}': "0x20",
+            'headrace_shed_total{pool="a", version="v1", class="low", reason="lag"}': "0+30x20",
+            'headrace_queue_timeouts_total{pool="a", version="v1"}': "0x20",
         },
         "HeadraceQueueSaturated",
         {"pool": "a"},
@@ -137,8 +137,8 @@ QUIET = {
     'headrace_requests_total{pool="a", code="5xx"}': "0+1x20",
     'headrace_requests_total{pool="a", code="2xx"}': "0+59x20",
     'headrace_requests_total{pool="", code="5xx"}': "0+60x20",
-    'headrace_shed_total{pool="a"}': "7x20",
-    'headrace_queue_timeouts_total{pool="a"}': "7x20",
+    'headrace_shed_total{pool="a", version="v1", class="low", reason="lag"}': "7x20",
+    'headrace_queue_timeouts_total{pool="a", version="v1"}': "7x20",
     'headrace_replicas{pool="a", state="ready"}': "1x20",
     'headrace_replicas_desired{pool="a"}': "1x20",
     'headrace_replicas{pool="asleep", state="ready"}': "0x20",

@@ -36,6 +36,7 @@ def of(name: str, **labels: str) -> Series:
 
 
 V1 = {"pool": "support", "version": "v1"}
+LOW = {"pool": "support", "version": "v2", "class": "low"}
 NOWHERE = {"pool": "", "version": ""}
 LONGEST = {"le": "+Inf"}
 
@@ -60,7 +61,14 @@ VALUES = {
     "slots": (of("slots", **V1), 8),
     "connections by HTTP/2": (of("http2_connections", worker="0"), 2),
     "requests by HTTP/2": (of("http2_requests_total", worker="0"), 31),
-    "shed requests": (of("shed_total", **V1), 1),
+    "waiting requests of a class": (of("class_queue_depth", **LOW), 4),
+    "those of a class that waited": (of("class_queued_total", **LOW), 9),
+    "waits of a class": (of("class_queue_wait_seconds_bucket", **LOW, le="1.0"), 5),
+    "sum of the waits of a class": (of("class_queue_wait_seconds_sum", **LOW), 3.5),
+    "shed requests": (
+        of("shed_total", **V1, **{"class": "default"}, reason="queue_full"),
+        1,
+    ),
     "queue timeouts": (of("queue_timeouts_total", **V1), 2),
     "retries": (of("retries_total", **V1), 7),
     "retries denied": (of("retries_denied_total", **V1), 9),

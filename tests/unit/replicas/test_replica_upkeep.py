@@ -46,6 +46,9 @@ class Gateway:
     def in_flight(self, replica: Replica) -> int:
         raise NotImplementedError
 
+    def slots_per_replica(self, pool: str, version: str) -> int | None:
+        return None
+
     def totals(self, pool: str, version: str) -> VersionTotals:
         raise NotImplementedError
 

@@ -29,11 +29,16 @@ def version_entry(
 
 
 def pool_entry(
-    *versions: wire.VersionEntry, name: str = "p", limit: int = 10, balance: str = "least_request"
+    *versions: wire.VersionEntry,
+    name: str = "p",
+    limit: int = 10,
+    balance: str = "least_request",
+    queue: wire.QueueEntry | None = None,
 ) -> wire.PoolEntry:
     return wire.PoolEntry(
         name=name, versions=versions, balance=balance, affinity_header=None, affinity_cookie=None,
         queue_limit=limit, queue_timeout=10.0, served_by=True, version_header=None,
+        queue=queue or wire.QueueEntry(),
     )  # fmt: skip
 
 
@@ -57,10 +62,14 @@ def table_of(*pools: wire.PoolEntry, generation: int = 1) -> wire.Table:
 class Waits:
     """A request in a queue that notes what becomes of it."""
 
-    def __init__(self, name: str, until: float = 10.0) -> None:
+    def __init__(
+        self, name: str, until: float = 10.0, *, band: int = 0, tenant: bytes = b""
+    ) -> None:
         self.name = name
         self.hash_key: bytes | None = None
         self.queued_until = until
+        self.band = band
+        self.tenant = tenant
         self.fate: list[str] = []
         self.replica: Replica | None = None
 
@@ -74,6 +83,9 @@ class Waits:
     def expired(self) -> None:
         self.fate.append("expired")
 
+    def shed(self, reason: str) -> None:
+        self.fate.append(f"shed: {reason}")
+
     def moved(self, version: Version) -> None:
         self.fate.append(f"moved to {version.name}")
 
@@ -86,6 +98,7 @@ class House:
 
     def __init__(self) -> None:
         self.row = row()
+        self.now = 0.0
         self.formed: list[str] = []
         self.idle: list[str] = []
         self.awaited: list[str] = []
@@ -93,6 +106,7 @@ class House:
             lambda v: self.formed.append(v.name),
             lambda r: self.idle.append(r.name),
             lambda r: self.awaited.append(r.name),
+            lambda: self.now,
         )
         self.ejections: list[str] = []
         self.directory = Directory(self.row, self.admission, Equipment(self, lambda: 0.0))

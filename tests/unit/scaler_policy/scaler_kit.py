@@ -90,6 +90,9 @@ class FakeGateway:
     def __init__(self) -> None:
         self.load: defaultdict[tuple[str, str], VersionTotals] = defaultdict(totals)
 
+    def slots_per_replica(self, pool: str, version: str) -> int | None:
+        return None
+
     def totals(self, pool: str, version: str) -> VersionTotals:
         return self.load[pool, version]
 

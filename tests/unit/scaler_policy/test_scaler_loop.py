@@ -94,6 +94,9 @@ async def test_many_kicks_make_few_ticks() -> None:
     ticks = 0
 
     class CountingGateway(FakeGateway):
+        def slots_per_replica(self, pool: str, version: str) -> int | None:
+            return None
+
         def totals(self, pool: str, version: str) -> VersionTotals:
             nonlocal ticks
             ticks += 1
