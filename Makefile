@@ -5,7 +5,7 @@ PYTHON  ?= python3
 BIN     := $(VENV)/bin
 CONFIG  ?= configs/quickstart.yaml
 
-.PHONY: run test test-compiled lint check docs bench bench-balance bench-quick clean
+.PHONY: run test test-compiled lint fuzz check docs bench bench-balance bench-quick clean
 
 run: $(VENV)/.installed ## Install and start the quickstart: a gateway with its agents
 	@$(BIN)/python examples/tour.py &
@@ -23,7 +23,14 @@ lint: $(VENV)/.installed-dev ## Style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint test ## All of it
+FUZZ_SECONDS ?= 30
+fuzz: $(VENV)/.installed-dev ## Look for bytes that break the rules of the readers, both ways
+	@if $(BIN)/python -c 'import importlib.util as u; raise SystemExit(not u.find_spec("atheris"))'; \
+	then for side in requests replies; do \
+	  $(BIN)/python -m tests.fuzz $$side -max_total_time=$(FUZZ_SECONDS) -verbosity=0 || exit 1; done; \
+	else echo "no atheris for this Python: nothing was fuzzed"; fi
+
+check: lint test fuzz ## All of it
 
 docs: $(VENV)/.installed-dev ## Write the generated references anew
 	$(BIN)/python -m fleet.config.reference

@@ -124,8 +124,6 @@ class TriesEntry(Struct, frozen=True, kw_only=True):
     backoff: float = 0.025
     idempotency_key: bool = False
     hedge: HedgeEntry | None = None
-    deadline: float | None = None
-    """From the request's arrival to the last byte of its reply."""
 
 
 class PoolEntry(Struct, frozen=True, kw_only=True):
@@ -152,19 +150,6 @@ class PoolEntry(Struct, frozen=True, kw_only=True):
     critical: bool = False
 
 
-class RouteEntry(Struct, frozen=True, kw_only=True):
-    """A match and the pool it leads to; see `fleet.config.schema.Match`."""
-
-    host: str | None
-    path: str | None
-    methods: tuple[str, ...]
-    headers: dict[str, str]
-    pool: str
-    tries: TriesEntry = TriesEntry()
-    priority: str | None = None
-    """Class of its requests; None: as the pool's queue says."""
-
-
 class TimeoutsEntry(Struct, frozen=True, kw_only=True):
     """Time limits in seconds; see `fleet.config.schema.Timeouts`."""
 
@@ -176,6 +161,8 @@ class TimeoutsEntry(Struct, frozen=True, kw_only=True):
     stream_idle: float
     upstream_keep_alive: float
     tunnel_idle: float = 300.0
+    request: float = 0.0
+    """0: no limit."""
 
 
 class LimitsEntry(Struct, frozen=True, kw_only=True):
@@ -197,6 +184,23 @@ class OverloadEntry(Struct, frozen=True, kw_only=True):
     """Seconds."""
     memory: int | None = None
     """Bytes, of one worker."""
+
+
+class RouteEntry(Struct, frozen=True, kw_only=True):
+    """A match and the pool it leads to; see `fleet.config.schema.Match`."""
+
+    host: str | None
+    path: str | None
+    methods: tuple[str, ...]
+    headers: dict[str, str]
+    pool: str
+    tries: TriesEntry = TriesEntry()
+    priority: str | None = None
+    """Class of its requests; None: as the pool's queue says."""
+    timeouts: TimeoutsEntry | None = None
+    """The table's with the route's own over them; None: the table's."""
+    limits: LimitsEntry | None = None
+    """As `timeouts`."""
 
 
 class ListenerEntry(Struct, frozen=True, kw_only=True):

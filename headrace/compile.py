@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from fleet.config.merge import effective_static, is_adaptive
+from fleet.config.merge import (
+    effective_limits,
+    effective_static,
+    effective_timeouts,
+    is_adaptive,
+)
 from fleet.config.schema import (
     Balance,
     Circuit,
@@ -56,18 +61,7 @@ def table(
         generation=generation,
         listeners=tuple(_listener(listener) for listener in config.listen),
         new_listeners=tuple(new_listeners),
-        routes=tuple(
-            RouteEntry(
-                host=route.match.host,
-                path=route.match.path,
-                methods=route.match.methods,
-                headers=route.match.headers,
-                pool=route.pool,
-                tries=effective_tries(route, config.pools[route.pool]),
-                priority=route.priority,
-            )
-            for route in config.routes
-        ),
+        routes=tuple(_route(config, route) for route in config.routes),
         pools=tuple(_pool(name, pool, weights[name], block) for name, pool in config.pools.items()),
         timeouts=_timeouts(config.timeouts),
         limits=_limits(config.limits),
@@ -136,6 +130,21 @@ def _upstream_tls(config: Config) -> Iterator[UpstreamTlsEntry]:
             static = effective_static(pool, version)
             if static is not None and any(e.startswith("https://") for e in static.endpoints):
                 yield UpstreamTlsEntry(pool=name, version=version, tls=static.tls.settings)
+
+
+def _route(config: Config, route: Route) -> RouteEntry:
+    timeouts, limits = effective_timeouts(config, route), effective_limits(config, route)
+    return RouteEntry(
+        host=route.match.host,
+        path=route.match.path,
+        methods=route.match.methods,
+        headers=route.match.headers,
+        pool=route.pool,
+        tries=effective_tries(route, config.pools[route.pool]),
+        priority=route.priority,
+        timeouts=_timeouts(timeouts) if timeouts != config.timeouts else None,
+        limits=_limits(limits) if limits != config.limits else None,
+    )
 
 
 def _listener(listener: Listener) -> ListenerEntry:
@@ -215,7 +224,6 @@ def effective_tries(route: Route, pool: Pool) -> TriesEntry:
     return TriesEntry(
         **tries,
         hedge=HedgeEntry(**route.hedge.model_dump()) if route.hedge is not None else None,
-        deadline=pool.deadline if route.deadline is None else route.deadline,
     )
 
 

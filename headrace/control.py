@@ -40,7 +40,7 @@ from headrace.admin import create_app, serve
 from headrace.gateway import WorkerGateway
 from headrace.journal import LoggedRecorder
 from headrace.logging import configure_logging
-from headrace.logsink import LogSink
+from headrace.logsink import LogSink, text_stream
 from headrace.metrics import create_registry
 from headrace.notify import Notifier
 from headrace.operator import Operator
@@ -55,6 +55,7 @@ STATE_WAITED_FOR = 2.0
 """Seconds that scaling waits for the store at start, to go on from the state it left there."""
 
 STDOUT = 1
+STDERR = 2
 
 RESTORE_RETRY = 1.0
 """Seconds after which overrides that could not be read are asked for again."""
@@ -76,7 +77,12 @@ class Control:
     """One running daemon."""
 
     def __init__(
-        self, config: Config, path: Path, edits: AsyncIterator[None], stop: asyncio.Event
+        self,
+        config: Config,
+        path: Path,
+        edits: AsyncIterator[None],
+        stop: asyncio.Event,
+        log: LogSink,
     ) -> None:
         self._path = path
         self._edits = edits
@@ -123,7 +129,7 @@ class Control:
             scaler=self._scaler,
             store=self._store,
             store_url=self._store_url,
-            sink=self._sink,
+            log_lines_dropped=lambda: self._sink.dropped + log.dropped,
             clock=self._clock,
             recorder=self._recorder,
         )
@@ -271,8 +277,9 @@ class Control:
 
     def _signalled(self) -> None:
         if self._stop.is_set():
-            _log.warning("second signal: not waiting for requests any longer")
+            _log.warning("second signal: not waiting for requests and replicas any longer")
             self._hurry.set()
+            self._replicas.hurry()
             return
         _log.info("stopping: no new connections, finishing what is under way")
         self._stop.set()
@@ -299,7 +306,13 @@ def run(path: Path) -> int:
     """Run the daemon with the configuration file at `path`. Gives the exit status."""
     _open_standard_streams()
     _raise_descriptor_limit()
-    return uvloop.run(_main(path.resolve()))
+    log = LogSink(STDERR)
+    stderr, sys.stderr = sys.stderr, text_stream(log, terminal=sys.stderr.isatty())
+    try:
+        return uvloop.run(_main(path.resolve(), log))
+    finally:
+        sys.stderr = stderr
+        log.close()
 
 
 def _open_standard_streams() -> None:
@@ -312,7 +325,7 @@ def _open_standard_streams() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdout = sys.stdout or os.fdopen(STDOUT, "w")
-    sys.stderr = sys.stderr or os.fdopen(STDOUT + 1, "w")
+    sys.stderr = sys.stderr or os.fdopen(STDERR, "w")
 
 
 def _raise_descriptor_limit() -> None:
@@ -322,7 +335,7 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _main(path: Path) -> int:
+async def _main(path: Path, log: LogSink) -> int:
     stop = asyncio.Event()
     # before the first reading, so that no edit falls between
     edits = changes(path, stop)
@@ -332,4 +345,4 @@ async def _main(path: Path) -> int:
         print(error, file=sys.stderr)
         return 1
     configure_logging(config.log.level, config.log.format)
-    return await Control(config, path, edits, stop).run()
+    return await Control(config, path, edits, stop, log).run()

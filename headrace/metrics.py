@@ -169,6 +169,13 @@ METRICS: Final[dict[str, Metric]] = {
         labels=("version",),
         read=lambda status: [((status.version,), 1)],
     ),
+    "headrace_chunk_gap_seconds": Metric(
+        kind="histogram",
+        help="Time between two parts of a reply's body, as they come from the replica.",
+        unit="seconds",
+        labels=_VERSION,
+        read=_of_versions(lambda v: Distribution(v.totals.chunk_gap, v.totals.chunk_gap_sum)),
+    ),
     "headrace_circuit_open_total": Metric(
         kind="counter",
         help="Requests refused with 503 because a circuit limit was reached, by limit.",
@@ -233,6 +240,17 @@ METRICS: Final[dict[str, Metric]] = {
         unit="connections",
         labels=("worker",),
         read=_of_workers(lambda worker: worker.connections),
+    ),
+    "headrace_connections_refused_total": Metric(
+        kind="counter",
+        help="Client connections closed before any request: limit, handshake or proxy_header.",
+        unit="connections",
+        labels=("reason",),
+        read=lambda status: [
+            (("handshake",), status.refused.handshake),
+            (("limit",), status.refused.at_limit),
+            (("proxy_header",), status.refused.proxy_header),
+        ],
     ),
     "headrace_deadlines_exceeded_total": Metric(
         kind="counter",
@@ -299,7 +317,7 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "headrace_log_lines_dropped_total": Metric(
         kind="counter",
-        help="Access log lines dropped because they were not taken fast enough.",
+        help="Log lines, the daemon's own too, dropped because they were not taken fast enough.",
         unit="lines",
         read=_one(lambda status: status.log_lines_dropped),
     ),

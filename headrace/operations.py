@@ -101,6 +101,17 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     """By HTTP/2, since the first start of this worker."""
 
 
+class RefusedConnections(Struct, frozen=True, kw_only=True):
+    """Connections of clients that were closed before any request, since the start."""
+
+    at_limit: int = 0
+    """There were `limits.connections` already."""
+    handshake: int = 0
+    """TLS did not come about."""
+    proxy_header: int = 0
+    """No sound PROXY header came."""
+
+
 class Status(Struct, frozen=True, kw_only=True):
     """The daemon as it stands."""
 
@@ -125,6 +136,7 @@ class Status(Struct, frozen=True, kw_only=True):
     reloads: int = 0
     reloads_rejected: int = 0
     log_lines_dropped: int = 0
+    refused: RefusedConnections = RefusedConnections()
 
 
 class ReloadResult(Struct, frozen=True, kw_only=True):

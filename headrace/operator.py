@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -26,7 +26,6 @@ from headrace import overrides as kept
 from headrace import status as snapshot
 from headrace.gateway import WorkerGateway
 from headrace.logging import configure_logging
-from headrace.logsink import LogSink
 from headrace.operations import PoolStatus, ReloadResult, Status
 from headrace.overrides import Overrides, SizeOverride, WeightOverride
 from headrace.release import installed_version
@@ -50,7 +49,7 @@ class Operator:
         scaler: ScalerLoop,
         store: Store,
         store_url: str,
-        sink: LogSink,
+        log_lines_dropped: Callable[[], int],
         clock: Clock,
         recorder: Recorder,
     ) -> None:
@@ -62,7 +61,7 @@ class Operator:
         self._scaler = scaler
         self._store = store
         self._store_url = store_url
-        self._sink = sink
+        self._log_lines_dropped = log_lines_dropped
         self._clock = clock
         self._recorder = recorder
         self._overrides = Overrides()
@@ -120,7 +119,8 @@ class Operator:
             unrouted=gateway.slab.version(0),
             reloads=self._reloads,
             reloads_rejected=self._reloads_rejected,
-            log_lines_dropped=snapshot.log_lines_dropped(gateway) + self._sink.dropped,
+            refused=snapshot.refused_connections(gateway),
+            log_lines_dropped=snapshot.log_lines_dropped(gateway) + self._log_lines_dropped(),
         )
 
     def _pool_status(self, pool: str) -> PoolStatus:

@@ -10,7 +10,14 @@ from fleet.model import ReplicaState
 from fleet.telemetry import slab as words
 from fleet.telemetry.slab import worker_at
 from headrace.gateway import WorkerGateway
-from headrace.operations import ONE_CLASS, ClassStatus, PoolStatus, VersionStatus, WorkerStatus
+from headrace.operations import (
+    ONE_CLASS,
+    ClassStatus,
+    PoolStatus,
+    RefusedConnections,
+    VersionStatus,
+    WorkerStatus,
+)
 from headrace.overrides import SizeOverride
 from scaler.loop import ScalerLoop
 from scaler.replicas import ReplicaManager
@@ -47,6 +54,16 @@ def workers(gateway: WorkerGateway) -> tuple[WorkerStatus, ...]:
             )
         )
     return tuple(statuses)
+
+
+def refused_connections(gateway: WorkerGateway) -> RefusedConnections:
+    """Connections of clients that were not served, over all workers."""
+    word = gateway.slab.word
+    return RefusedConnections(
+        at_limit=word(worker_at() + words.CONNECTIONS_REFUSED),
+        handshake=word(worker_at() + words.HANDSHAKES_FAILED),
+        proxy_header=word(worker_at() + words.PROXY_HEADERS_FAILED),
+    )
 
 
 def log_lines_dropped(gateway: WorkerGateway) -> int:

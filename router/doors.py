@@ -13,8 +13,10 @@ import ssl
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from fleet.telemetry import slab as words
 from fleet.tls import server_context
 from fleet.wire import ListenerEntry
+from router.handshakes import count_failures
 from router.negotiation import client_protocol
 from router.plane import Plane
 from router.proxy_protocol import MAX_V2, BadHeaderError, parse
@@ -82,6 +84,8 @@ class Doors:
     async def _made(self, entry: ListenerEntry, sock: socket.socket) -> Door:
         loop = asyncio.get_running_loop()
         context = server_context(entry.tls) if entry.tls is not None else None
+        if context is not None:
+            count_failures(context, lambda: self._plane.count(words.HANDSHAKES_FAILED))
         handshake = entry.tls.handshake_timeout if entry.tls is not None else None
         if entry.proxy_protocol:
             return ProxyDoor(self._plane, sock, context, handshake)
@@ -159,6 +163,7 @@ class ProxyDoor:
                 self._respite = self._loop.call_later(RESPITE, self._listen)
                 return
             if len(self._waiting) >= self._plane.limits.connections:
+                self._plane.count(words.CONNECTIONS_REFUSED)
                 client.close()
                 continue
             client.setblocking(False)
@@ -198,6 +203,7 @@ class ProxyDoor:
             client.close()  # gone, or not able to speak TLS
 
     def _give_up(self, client: socket.socket) -> None:
+        self._plane.count(words.PROXY_HEADERS_FAILED)
         self._forget(client)
         client.close()
 

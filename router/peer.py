@@ -1,8 +1,9 @@
 """Who sends requests on a connection, and what replicas are told of it.
 
-What a client says of itself in `X-Forwarded-*` and `X-Request-Id` counts for nothing, unless its
-address is among the trusted proxies: then it is kept, and `X-Forwarded-For` grows by the proxy's
-own address. `X-Forwarded-Client-Cert` is only ever what TLS has shown here.
+What a client says of itself in `X-Forwarded-*`, `Forwarded`, `X-Real-IP` and their like, and in
+`X-Request-Id`, counts for nothing, unless its address is among the trusted proxies: then it is
+kept, and `X-Forwarded-For` and `Forwarded` grow by the proxy's own address (RFC 7239).
+`X-Forwarded-Client-Cert` is only ever what TLS has shown here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from router.http.head import RequestHead
+from router.http.names import CLAIMS
 
 UNIX: Final = "unix"
 """Stands for the address of every client on a Unix socket."""
@@ -57,7 +59,7 @@ class TrustedProxies:
 class Peer:
     """The other end of a client's connection."""
 
-    __slots__ = ("_always", "_proto", "client", "trusted")
+    __slots__ = ("_always", "_extension", "_proto", "client", "trusted")
 
     def __init__(
         self, client: str, *, tls: bool = False, trusted: bool = False, certificate: bytes = b""
@@ -65,6 +67,7 @@ class Peer:
         self.client = client
         """An IP address, or `unix`."""
         self.trusted = trusted
+        self._extension = b", " + _forwarded_node(client)
         self._proto = b"https" if tls else b"http"
         self._always = b"X-Forwarded-Client-Cert: %b\r\n" % certificate if certificate else b""
         if not trusted:
@@ -78,8 +81,14 @@ class Peer:
         if not self.trusted:
             return b"%b%b\r\n" % (self._always, head.authority)
         hops = [v.strip(_BLANKS) for k, v in head.headers if k == b"x-forwarded-for"]
-        return b"%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
+        claims = [
+            b"%b: %b%b\r\n" % (k, v, self._extension if k == b"forwarded" else b"")
+            for k, v in head.headers
+            if k in CLAIMS
+        ]
+        return b"%b%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
             self._always,
+            b"".join(claims),
             b", ".join([*filter(None, hops), self.client.encode()]),
             head.header(b"x-forwarded-proto") or self._proto,
             head.header(b"x-forwarded-host") or head.authority,
@@ -100,6 +109,13 @@ def peer_of(
         trusted=client in trusted,
         certificate=b"" if connection is None else _shown_certificate(connection),
     )
+
+
+def _forwarded_node(client: str) -> bytes:
+    """The client as a `Forwarded` field names it (RFC 7239 section 6)."""
+    if client == UNIX:
+        return b"for=unknown"
+    return (f'for="[{client}]"' if ":" in client else f"for={client}").encode()
 
 
 def _shown_certificate(connection: ssl.SSLObject) -> bytes:

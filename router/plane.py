@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 from time import monotonic
 from typing import Protocol
@@ -32,6 +32,7 @@ from router.dialling import Dialler, failure
 from router.equip import Equipment
 from router.errors import Refusal
 from router.http.head import RequestHead
+from router.http.names import routing_fields
 from router.http.phase import Phase
 from router.http.ports import Caller, ClientPort
 from router.http.upstream import Upstream
@@ -85,6 +86,8 @@ class Plane:
         self._reserved = 0
         """Connections kept for critical pools."""
         self.refuse_paths = False
+        self.routing_fields: frozenset[bytes] = frozenset()
+        """Header fields the configuration goes by, in lower case."""
         self.draining = False
         self._soon: Callable[[Callable[[], None]], object] = self._loop.call_soon
         self._gathering: list[Gathering] = []
@@ -109,6 +112,7 @@ class Plane:
         self.timeouts = table.timeouts
         self.limits = table.limits
         self.refuse_paths = table.paths == "refuse"
+        self.routing_fields = routing_fields(_fields_of(table))
         self.log.enabled = table.log_enabled
         self.log.sample = table.log_sample
         self.trusted = TrustedProxies(table.trusted_proxies)
@@ -196,11 +200,12 @@ class Plane:
         dial.add_done_callback(self._dials.discard)
 
     async def _dial(self, replica: Replica, caller: Caller) -> None:
+        limit = caller.timeouts.connect
         try:
-            async with asyncio.timeout(self.timeouts.connect):
+            async with asyncio.timeout(limit):
                 upstream = await self.dialler.dial(replica, lambda: Upstream(self, replica))
         except TimeoutError:
-            failed = f"no answer within {self.timeouts.connect:g}s"
+            failed = f"no answer within {limit:g}s"
         except (OSError, ValueError) as error:
             failed = failure(error)
         else:
@@ -362,3 +367,10 @@ class Plane:
         replica.waiting_token = False
         replica.version.offer(replica)
         self.admission.admit(replica.version)
+
+
+def _fields_of(table: Table) -> Iterator[str]:
+    for route in table.routes:
+        yield from route.headers
+    for pool in table.pools:
+        yield from filter(None, (pool.version_header, pool.affinity_header))

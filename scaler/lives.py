@@ -251,8 +251,11 @@ class Lives:
         return ""
 
     async def _stop(self, member: Member, running: RunningProcess, timeout: float) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         if await running.stop(timeout):
-            self._roster.event(member, "killed", f"still there {timeout:g}s after SIGTERM")
+            waited = min(timeout, loop.time() - began)  # less when it was hurried
+            self._roster.event(member, "killed", f"still there {waited:.3g}s after SIGTERM")
 
 
 def _process(member: Member) -> ProcessSettings:

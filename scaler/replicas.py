@@ -29,6 +29,9 @@ from scaler.reconcile import GiveUp, Leave, Restart, Start, Wanted, plan
 from scaler.replica_settings import VersionSettings, resolve
 from scaler.roster import Roster
 
+HURRIED_STOP: Final = 1.0
+"""Seconds from SIGTERM to SIGKILL once the operator will not wait."""
+
 REAP_GRACE: Final = 10.0
 """Seconds from SIGTERM to SIGKILL for processes of which no record tells the timeout."""
 
@@ -167,6 +170,16 @@ class ReplicaManager:
         self._roster.close()
         await self._prober.close()
         self._files.close()
+
+    def hurry(self) -> None:
+        """Wait for nothing any longer: requests get no time, processes `HURRIED_STOP`."""
+        self._drain_timeout = 0.0
+        for pool in self._roster.pools():
+            for member in self._roster.members(pool):
+                if member.state is ReplicaState.DRAINING:
+                    self._lives.leave(member, "shutdown", 0.0)
+                if member.running is not None:
+                    member.running.hurry(HURRIED_STOP)
 
     def _take_over(self) -> None:
         specs = {

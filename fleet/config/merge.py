@@ -1,11 +1,20 @@
-"""What holds for one version: its own settings over its pool's."""
+"""What holds for one version, or one route: its own settings over its pool's, or over all's."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from fleet.config.replicas import Concurrency
-from fleet.config.schema import Pool, ProcessDriver, ProcessOverride, StaticDriver
+from fleet.config.schema import (
+    Config,
+    Limits,
+    Pool,
+    ProcessDriver,
+    ProcessOverride,
+    Route,
+    StaticDriver,
+    Timeouts,
+)
 
 AUTO_SLOTS: Final = 100
 """The most slots of a replica with `concurrency: auto`."""
@@ -56,6 +65,16 @@ def is_adaptive(pool: Pool, version: str) -> bool:
 def _concurrency(pool: Pool, version: str) -> Concurrency:
     own = pool.versions[version].concurrency
     return pool.concurrency if own is None else own
+
+
+def effective_timeouts(config: Config, route: Route) -> Timeouts:
+    """Time limits of requests that take `route`: each key it gives replaces the one for all."""
+    return config.timeouts.model_copy(update=route.timeouts.model_dump(exclude_none=True))
+
+
+def effective_limits(config: Config, route: Route) -> Limits:
+    """Size limits of requests that take `route`: each key it gives replaces the one for all."""
+    return config.limits.model_copy(update=route.limits.model_dump(exclude_none=True))
 
 
 def _merged(shared: ProcessDriver, own: ProcessOverride) -> ProcessDriver:

@@ -29,6 +29,12 @@ class Timeouts(Model):
     first_byte: PositiveDuration = Field(
         300.0, description="From a request being sent to the first byte of its reply; 504."
     )
+    request: Duration = Field(
+        0.0,
+        description="From the end of a request's headers to the end of its reply, queueing and "
+        "retries included; 504, or the reply is cut where it has begun. A websocket that is open "
+        "has no such limit. 0: none.",
+    )
     stream_idle: PositiveDuration = Field(
         300.0, description="Longest silence inside a reply's body; the stream is cut."
     )
@@ -68,6 +74,24 @@ class Limits(Model):
     )
 
 
+class RouteTimeouts(Model):
+    """Time limits of one route; what is not given is as in the top level's `timeouts`."""
+
+    body: PositiveDuration | None = Field(None, description="See `timeouts.body`.")
+    connect: PositiveDuration | None = Field(None, description="See `timeouts.connect`.")
+    first_byte: PositiveDuration | None = Field(None, description="See `timeouts.first_byte`.")
+    request: Duration | None = Field(None, description="See `timeouts.request`. 0: none.")
+    stream_idle: PositiveDuration | None = Field(None, description="See `timeouts.stream_idle`.")
+    tunnel_idle: PositiveDuration | None = Field(None, description="See `timeouts.tunnel_idle`.")
+
+
+class RouteLimits(Model):
+    """Size limits of one route; what is not given is as in the top level's `limits`."""
+
+    body: Size | None = Field(None, description="See `limits.body`.")
+    body_rate: Size | None = Field(None, description="See `limits.body_rate`. 0: any speed.")
+
+
 class Match(Model):
     """All given conditions must hold; with none, every request matches."""
 
@@ -98,7 +122,12 @@ class Route(Model):
     hedge: Hedge | None = Field(
         None, description="Second tries of late requests that may be repeated. Default: none."
     )
-    deadline: PositiveDuration | None = Field(None, description="Replaces the pool's.")
     priority: Name | None = Field(
         None, description="Their class, one of the pool's `queue.classes`. Default: the pool's."
+    )
+    timeouts: RouteTimeouts = Field(
+        default=RouteTimeouts(), description="Time limits other than those for all."
+    )
+    limits: RouteLimits = Field(
+        default=RouteLimits(), description="Size limits other than those for all."
     )

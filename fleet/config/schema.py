@@ -27,7 +27,7 @@ from fleet.config.replicas import (
     StaticDriver,
     Version,
 )
-from fleet.config.requests import Limits, Match, Route, Timeouts
+from fleet.config.requests import Limits, Match, Route, RouteLimits, RouteTimeouts, Timeouts
 from fleet.config.resilience import Budget, Circuit, Hedge, Retry, RetryOverride
 from fleet.config.scaling import (
     PrometheusSignal,
@@ -45,7 +45,7 @@ from fleet.config.transport import (
     Network,
     UpstreamTls,
 )
-from fleet.config.units import Duration, PositiveDuration
+from fleet.config.units import Duration
 
 __all__ = [
     "MAX_REPLICAS",
@@ -82,6 +82,8 @@ __all__ = [
     "Retry",
     "RetryOverride",
     "Route",
+    "RouteLimits",
+    "RouteTimeouts",
     "RouterSignal",
     "Scale",
     "Signal",
@@ -134,11 +136,6 @@ class Pool(Model):
     )
     queue: Queue = Field(default=Queue(), description="The wait for a slot.")
     retry: Retry = Field(default=Retry(), description="When requests are sent again.")
-    deadline: PositiveDuration | None = Field(
-        None,
-        description="From a request's arrival to the last byte of its reply; 504. A client's "
-        "`X-Request-Timeout` or `grpc-timeout` can only shorten it. Default: none.",
-    )
     circuit: Circuit | None = Field(None, description="Limits of the pool. Default: none.")
     scale: Scale = Field(default=Scale(), description="How many replicas.")
     served_by: bool = Field(True, description="Reply with `X-Served-By: pool/version`.")

@@ -51,6 +51,8 @@ WAIT_US: Final = 40
 WAIT: Final = 41
 FIRST_BYTE_US: Final = 60
 FIRST_BYTE: Final = 61
+CHUNK_GAP_US: Final = 80
+CHUNK_GAP: Final = 81
 RETRIES_DENIED: Final = 100  # not made: the budget was spent
 HEDGES: Final = 101
 HEDGE_WINS: Final = 102
@@ -86,13 +88,17 @@ LOG_LINES_DROPPED: Final = 2
 HTTP2_OPENED: Final = 3  # connections by HTTP/2, among CONNECTIONS_OPENED
 HTTP2_CLOSED: Final = 4
 HTTP2_REQUESTS: Final = 5
+HANDSHAKES_FAILED: Final = 8
+PROXY_HEADERS_FAILED: Final = 9
+CONNECTIONS_REFUSED: Final = 10
 
 _CELLS_AT: Final = VERSION_BLOCKS * BLOCK_WORDS
 _WORKER_AT: Final = _CELLS_AT + CELLS * CELL_WORDS
 _BANDS_AT: Final = _WORKER_AT + WORKER_WORDS
 ROW_WORDS: Final = _BANDS_AT + VERSION_BLOCKS * MAX_CLASSES * BAND_WORDS
 
-assert FIRST_BYTE + BUCKETS <= RETRIES_DENIED and CIRCUIT_REQUESTS < BLOCK_WORDS
+assert FIRST_BYTE + BUCKETS <= CHUNK_GAP_US and CHUNK_GAP + BUCKETS <= RETRIES_DENIED
+assert CIRCUIT_REQUESTS < BLOCK_WORDS
 assert BAND_WAIT + BUCKETS <= BAND_SHED and BAND_SHED + len(SHED_REASONS) <= BAND_WORDS
 assert DURATION + BUCKETS <= WAIT_US and WAIT + BUCKETS <= FIRST_BYTE_US
 
@@ -154,6 +160,9 @@ class VersionTotals(Struct, frozen=True, kw_only=True):
     first_byte: tuple[int, ...]
     """Histogram of time from being sent upstream to the first byte of the reply's head."""
     first_byte_sum: float
+    chunk_gap: tuple[int, ...]
+    """Histogram of time between the arrivals of two parts of a reply's body."""
+    chunk_gap_sum: float
 
 
 class BandTotals(Struct, frozen=True, kw_only=True):
@@ -258,6 +267,8 @@ class Slab:
             wait_sum=w[WAIT_US] / 1e6,
             first_byte=w[FIRST_BYTE : FIRST_BYTE + BUCKETS],
             first_byte_sum=w[FIRST_BYTE_US] / 1e6,
+            chunk_gap=w[CHUNK_GAP : CHUNK_GAP + BUCKETS],
+            chunk_gap_sum=w[CHUNK_GAP_US] / 1e6,
         )
 
     def zero_block(self, block: int) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fleet.telemetry import slab as words
 from fleet.telemetry.histogram import BOUNDS
-from fleet.wire import TriesEntry
+from fleet.wire import LimitsEntry, TimeoutsEntry, TriesEntry
 from router.circuit import WORDS as CIRCUIT_WORDS
 from router.errors import Refusal, shed_refusal
 from router.http import refusals
@@ -44,11 +44,13 @@ class Claim:
         "hash_key",
         "head",
         "leased_at",
+        "limits",
         "phase",
         "pool",
         "queued_until",
         "replica",
         "started",
+        "timeouts",
     )
 
     _attempts: int
@@ -69,11 +71,15 @@ class Claim:
     head: RequestHead
     leased_at: float
     """Monotonic time of the lease held; 0 while there is none."""
+    limits: LimitsEntry
+    """Of its route."""
     phase: Phase
     pool: str
     queued_until: float
     replica: Replica | None
     started: float
+    timeouts: TimeoutsEntry
+    """Of its route."""
 
     @property
     def version(self) -> str:
@@ -107,6 +113,10 @@ class Claim:
         head = self.head
         try:
             route = self._plane.route(head)
+            if route.timeouts is not None:
+                self.timeouts = route.timeouts
+            if route.limits is not None:
+                self.limits = route.limits
             version = self._plane.choose_version(route.pool, head)
         except Refusal as refusal:
             self._counters.add(words.STARTED)
@@ -121,15 +131,15 @@ class Claim:
             self.band = classing.band(route.priority, head.header)
         if self._plane.strained and self._refused_under_strain(version):
             return
-        limit = self._plane.limits.body
+        limit = self.limits.body
         if max(head.length, self.bytes_in) > limit:
             self.refuse(refusals.too_large(limit))
             return
         if head.final:
             self.refuse(refusals.last_hop())
             return
-        self._rules = rules = route.tries
-        if (rules.deadline is not None or head.timeout is not None) and not self._set_due():
+        self._rules = route.tries
+        if (self.timeouts.request or head.timeout is not None) and not self._set_due():
             return
         replica_key = version.pool.replica_key
         if replica_key is not None:
@@ -150,8 +160,8 @@ class Claim:
     def _set_due(self) -> bool:
         """Note when the request's time is over; False when it is already."""
         given = [] if self.head.timeout is None else [self.head.timeout.seconds]
-        if self._rules.deadline is not None:
-            given.append(self._rules.deadline)
+        if self.timeouts.request:
+            given.append(self.timeouts.request)
         seconds = min(given)
         if seconds <= 0.0:
             self._too_late()

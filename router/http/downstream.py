@@ -103,6 +103,7 @@ class Downstream(ClientConnection):
         plane = self._plane
         plane.opened(self)
         if plane.connections > plane.limits.connections:
+            plane.count(words.CONNECTIONS_REFUSED)
             self._refuse_input(Refusal(503, "too_many_connections", "too many connections"))
             return
         self._set_deadline(monotonic() + plane.timeouts.keep_alive)
@@ -142,7 +143,7 @@ class Downstream(ClientConnection):
         elif exchange is None:
             self._close()
         elif self._holds:
-            self._set_deadline(now + self._plane.timeouts.body)
+            self._set_deadline(now + exchange.timeouts.body)
         else:
             self.deadline = NEVER
             exchange.head.keep_alive = False
@@ -206,7 +207,8 @@ class Downstream(ClientConnection):
             return
         if exchange is self._exchange:
             self.deadline = NEVER
-        exchange.request_end(trailer_lines(trailers) if trailers else b"")
+        routing = self._plane.routing_fields
+        exchange.request_end(trailer_lines(trailers, routing) if trailers else b"")
 
     def tunnelled(self, data: bytes) -> None:
         """See `Sink`."""
@@ -229,9 +231,9 @@ class Downstream(ClientConnection):
         """
         if exchange.request_ended or (exchange.head.expect_continue and not exchange.bytes_in):
             return
-        wait = self._plane.timeouts.body
+        wait = exchange.timeouts.body
         due = monotonic() + wait
-        rate = self._plane.limits.body_rate
+        rate = exchange.limits.body_rate
         if rate:
             due = min(due, self._body_from + wait + exchange.bytes_in / rate)
         self._set_deadline(due)
@@ -359,7 +361,7 @@ class Downstream(ClientConnection):
         self._set_hold(_HOLD_BODY, on)
         exchange = self._exchange
         if not on and self.deadline != NEVER and exchange is not None:
-            rate = self._plane.limits.body_rate
+            rate = exchange.limits.body_rate
             self._body_from = monotonic() - (exchange.bytes_in / rate if rate else 0.0)
             self._time_body(exchange)
 
@@ -381,7 +383,7 @@ class Downstream(ClientConnection):
         else:
             self._discarding = True
             self._discarded = 0
-            self._set_deadline(monotonic() + self._plane.timeouts.body)
+            self._set_deadline(monotonic() + exchange.timeouts.body)
 
     def _next(self) -> None:
         if self._advancing:

@@ -48,8 +48,12 @@ KEPT_BODY = 65_536
 
 NO_TRIES = TriesEntry()
 
-_CAUSES = {"upstream_closed": Cause.LOST, "first_byte_timeout": Cause.UNFIT,
-           "bad_reply": Cause.UNFIT}  # fmt: skip
+_CAUSES = {
+    "bad_reply": Cause.UNFIT,
+    "first_byte_timeout": Cause.UNFIT,
+    "upstream_closed": Cause.LOST,
+    "upstream_unsent": Cause.CONNECT,
+}
 
 
 class Exchange(Claim):
@@ -77,6 +81,8 @@ class Exchange(Claim):
         self.request_id = given or plane.new_id()
         self.phase = Phase.ROUTE
         self.started = 0.0
+        self.timeouts = plane.timeouts
+        self.limits = plane.limits
         self.pool = ""
         self.band = 0
         self._version = None
@@ -201,7 +207,7 @@ class Exchange(Claim):
     def request_body(self, data: bytes) -> None:
         """A piece of the request's body has come."""
         self.bytes_in += len(data)
-        limit = self._plane.limits.body
+        limit = self.limits.body
         if self.bytes_in > limit and self._version is not None:
             self.fail(refusals.too_large(limit))
             return
@@ -277,7 +283,7 @@ class Exchange(Claim):
             replica.version.observer.failed(replica)
         self.upstream = None
         if self.request_ended:
-            upstream.hand_over(Discarded(upstream))
+            upstream.hand_over(Discarded(upstream, self.timeouts))
         else:
             upstream.abort()
         self._end_lease()
@@ -291,6 +297,10 @@ class Exchange(Claim):
         """A piece of the reply's body has come."""
         self.bytes_out += len(data)
         self._downstream.send_body(data)
+
+    def chunk_gap(self, seconds: float) -> None:
+        """So long after a part of the reply's body has another come."""
+        self._observe(words.CHUNK_GAP, words.CHUNK_GAP_US, seconds)
 
     def tunnel_in(self, data: bytes) -> None:
         """The client has sent bytes through the tunnel."""

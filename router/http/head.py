@@ -145,7 +145,7 @@ def parse_head(
             coding = value if coding is None else coding + b"," + value
         elif key == b"connection":
             connection = value if connection is None else connection + b"," + value
-        elif key == b"upgrade":
+        elif key == b"upgrade" and minor:
             upgrade = value if upgrade is None else upgrade + b"," + value
         elif key == b"te":
             trailers = trailers or b"trailers" in value.lower()
@@ -226,19 +226,14 @@ def _bad_coding(codings: list[bytes]) -> Refusal:
 
 def _check_upgrade(head: RequestHead, upgrade: bytes, connection: set[bytes]) -> None:
     """A websocket must be asked for properly; an offer of h2c is declined by not taking it up
-    (RFC 9110 section 7.8); anything else is refused.
+    (RFC 9110 section 7.8, which has it ignored on HTTP/1.0); anything else is refused.
     """
     protocols = {p.strip(_BLANKS) for p in upgrade.lower().split(b",")}
     if protocols == {b"h2c"} and head.framing is Framing.NONE:
         return
     if protocols != {b"websocket"}:
         raise Refusal(501, "upgrade_unsupported", "the only upgrade known is to websocket")
-    if (
-        head.method != b"GET"
-        or head.minor == 0
-        or head.framing is not Framing.NONE
-        or b"upgrade" not in connection
-    ):
+    if head.method != b"GET" or head.framing is not Framing.NONE or b"upgrade" not in connection:
         raise Refusal(
             400, "bad_upgrade", "a websocket takes a GET without body and Connection: Upgrade"
         )

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from fleet.telemetry import slab as words
+from fleet.wire import TimeoutsEntry
 from router.errors import Refusal
 from router.http.phase import Phase
 from router.http.ports import UpstreamPort
@@ -29,11 +30,12 @@ UNWANTED = 65_536
 class Discarded:
     """Takes a reply that is not wanted, so that its connection can be kept."""
 
-    __slots__ = ("_size", "_upstream", "phase")
+    __slots__ = ("_upstream", "bytes_out", "phase", "timeouts")
 
-    def __init__(self, upstream: UpstreamPort) -> None:
+    def __init__(self, upstream: UpstreamPort, timeouts: TimeoutsEntry) -> None:
         self._upstream = upstream
-        self._size = 0
+        self.timeouts = timeouts
+        self.bytes_out = 0
         self.phase = Phase.RELAY
 
     def connected(self, upstream: UpstreamPort) -> None:
@@ -50,9 +52,12 @@ class Discarded:
 
     def reply_body(self, data: bytes) -> None:
         """See `Caller`."""
-        self._size += len(data)
-        if self._size > UNWANTED:
+        self.bytes_out += len(data)
+        if self.bytes_out > UNWANTED:
             self._upstream.abort()
+
+    def chunk_gap(self, seconds: float) -> None:
+        """See `Caller`."""
 
     def reply_end(self, trailers: bytes) -> None:
         """See `Caller`."""
@@ -86,7 +91,8 @@ class Hedge(Discarded):
         self.sent_at = 0.0
         self._first = False
         """The exchange has given up its own try and waits for this one."""
-        self._size = 0
+        self.bytes_out = 0
+        self.timeouts = exchange.timeouts
 
     def connected(self, upstream: UpstreamPort) -> None:
         """See `Caller`."""
@@ -115,7 +121,7 @@ class Hedge(Discarded):
         self._leave()
         upstream = self._upstream
         if head.status >= 500 or head.status == 425:
-            upstream.hand_over(Discarded(upstream))
+            upstream.hand_over(Discarded(upstream, self.timeouts))
             self._end_lease()
             return
         self.replica.version.counters.add(words.HEDGE_WINS)

@@ -18,10 +18,45 @@ HOP_BY_HOP = frozenset(
 )
 """Not passed on in either direction; framing is written anew (RFC 9110 section 7.6.1)."""
 
-REWRITTEN = frozenset(
+CLAIMS = frozenset(
+    {
+        b"cf-connecting-ip",
+        b"client-cert",
+        b"client-cert-chain",
+        b"fastly-client-ip",
+        b"forwarded",
+        b"front-end-https",
+        b"true-client-ip",
+        b"x-client-cert",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-forwarded",
+        b"x-forwarded-by",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto-version",
+        b"x-forwarded-scheme",
+        b"x-forwarded-server",
+        b"x-forwarded-ssl",
+        b"x-original-forwarded-for",
+        b"x-original-host",
+        b"x-original-url",
+        b"x-real-ip",
+        b"x-rewrite-url",
+        b"x-scheme",
+        b"x-ssl-cert",
+        b"x-ssl-client-cert",
+        b"x-ssl-client-dn",
+        b"x-ssl-client-verify",
+        b"x-url-scheme",
+    }
+)
+"""What proxies say of the client, or of what it asked for, and frameworks believe: dropped, but
+passed on from a trusted peer (RFC 7239, RFC 9440 section 4, and the fields of common proxies)."""
+
+REWRITTEN = CLAIMS | frozenset(
     {
         b"expect",
-        b"forwarded",
         b"grpc-timeout",
         b"host",
         b"max-forwards",
@@ -104,10 +139,24 @@ NOT_TRAILERS = (
 (RFC 9110 section 6.5.1)."""
 
 
-def trailer_lines(trailers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The trailers that are passed on, as lines."""
-    return b"".join([b"%b: %b\r\n" % (n, v) for n, v in trailers if not _not_trailer(n.lower())])
+def routing_fields(names: Iterable[str]) -> frozenset[bytes]:
+    """Fields that routes, splits and sessions go by, and their twins, in lower case."""
+    keys = frozenset(name.lower().encode() for name in names)
+    return keys | _twins(keys)
+
+
+def trailer_lines(trailers: Iterable[tuple[bytes, bytes]], routing: frozenset[bytes]) -> bytes:
+    """The trailers that are passed on, as lines; `routing` are further ones that are not."""
+    return b"".join(
+        [
+            b"%b: %b\r\n" % (name, value)
+            for name, value in trailers
+            if (key := name.lower()) not in routing and not _not_trailer(key)
+        ]
+    )
 
 
 def _not_trailer(key: bytes) -> bool:
-    return key in NOT_TRAILERS or key.startswith((b"access-control-", b"if-", b"x-forwarded-"))
+    if key in NOT_TRAILERS:
+        return True
+    return key.replace(b"_", b"-").startswith((b"access-control-", b"if-", b"x-forwarded-"))

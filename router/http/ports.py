@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from fleet.wire import TimeoutsEntry
 from router.errors import Refusal
 from router.http.reply import ReplyHead
 from router.peer import Peer
@@ -81,6 +82,10 @@ class Caller(Protocol):
     """Who is told of a connection to a replica and of the reply on it."""
 
     phase: Phase
+    timeouts: TimeoutsEntry
+    """Of its route."""
+    bytes_out: int
+    """Of the reply's body so far."""
 
     def connected(self, upstream: UpstreamPort) -> None:
         """A connection is there, new or kept."""
@@ -100,6 +105,10 @@ class Caller(Protocol):
 
     def reply_body(self, data: bytes) -> None:
         """A piece of the reply's body has come."""
+        ...
+
+    def chunk_gap(self, seconds: float) -> None:
+        """So long after a part of the reply's body has another come."""
         ...
 
     def reply_end(self, trailers: bytes) -> None:

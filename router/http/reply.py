@@ -76,6 +76,9 @@ def parse_reply(
         head.framing = Framing.NONE
         if status == 204 or status < 200:
             head.length = -1
+        if status == 204 and (coding is not None or length > 0):
+            # forbidden (RFC 9110 section 8.6, RFC 9112 section 6.1): what it announces may follow
+            head.keep_alive = False
     elif coding is not None:
         head.framing = Framing.CHUNKED
     elif length >= 0:

@@ -25,6 +25,7 @@ class Upstream(Connection):
     """A connection to a replica."""
 
     __slots__ = (
+        "_chunk_at",
         "_chunked_out",
         "_closed",
         "_complete",
@@ -33,6 +34,8 @@ class Upstream(Connection):
         "_held",
         "_reader",
         "_replica",
+        "_sent",
+        "_timeouts",
         "_trailers",
         "reused",
     )
@@ -51,6 +54,11 @@ class Upstream(Connection):
         self._complete = False
         self._trailers: RawHeaders = ()
         self._held = False
+        self._sent = False
+        """Bytes of the request have been given to the system."""
+        self._timeouts = plane.timeouts
+        self._chunk_at = 0.0
+        """When a part of the reply's body came last; 0: none has, or the client is to blame."""
 
     # the connection
 
@@ -79,6 +87,10 @@ class Upstream(Connection):
     def eof_received(self) -> None:
         """Called by the loop (`asyncio.Protocol`): must not be picked before it is closed."""
         self._unkeep()
+        if self._exchange is not None and not self._sent:
+            exchange, self._exchange = self._exchange, None
+            self._out.clear()
+            exchange.upstream_lost("upstream_unsent", "the replica closed before the request")
 
     def pause_writing(self) -> None:
         """Called by the loop (`asyncio.Protocol`)."""
@@ -123,10 +135,12 @@ class Upstream(Connection):
         self._exchange = exchange
         self._head = None
         self._complete = False
-        self._held = False
+        self._held = self._sent = False
+        self._timeouts = timeouts = exchange.timeouts
+        self._chunk_at = 0.0
         head = exchange.head
         self._reader.expect(head.method, websocket=head.websocket)
-        self._set_deadline(exchange.sent_at + self._plane.timeouts.first_byte)
+        self._set_deadline(exchange.sent_at + timeouts.first_byte)
         self._chunked_out = False
         if head.framing is Framing.CHUNKED:
             framing = b"Transfer-Encoding: chunked\r\n"
@@ -168,7 +182,7 @@ class Upstream(Connection):
             self._write(b"%x\r\n%b\r\n" % (len(data), data))
         else:
             self._write(data)
-        self.deadline = monotonic() + self._plane.timeouts.first_byte
+        self.deadline = monotonic() + self._timeouts.first_byte
 
     def send_end(self, trailers: bytes) -> None:
         """See `UpstreamPort`."""
@@ -179,7 +193,7 @@ class Upstream(Connection):
         """See `UpstreamPort`."""
         if not self._closed:
             self._write(data)
-            self.deadline = monotonic() + self._plane.timeouts.tunnel_idle
+            self.deadline = monotonic() + self._timeouts.tunnel_idle
 
     def hold(self, on: bool) -> None:
         """See `UpstreamPort`."""
@@ -190,6 +204,7 @@ class Upstream(Connection):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+            self._chunk_at = 0.0
             self.deadline = monotonic() + self._silence()
 
     def keep(self) -> None:
@@ -225,6 +240,7 @@ class Upstream(Connection):
             # bytes nobody asked for: whatever they are, they belong to no request
             self.abort()
             return
+        before = exchange.bytes_out
         try:
             self._reader.feed(data)
         except Refusal as error:
@@ -236,10 +252,18 @@ class Upstream(Connection):
                 self._broken(f"the replica's reply breaks HTTP: {error.message}")
             return
         if self._complete and self._exchange is not None:
+            if self._chunk_at and self._exchange.bytes_out != before:
+                self._exchange.chunk_gap(monotonic() - self._chunk_at)
             trailers = self._trailers
-            self._exchange.reply_end(trailer_lines(trailers) if trailers else b"")
-        elif self._head is not None:
-            self.deadline = monotonic() + self._silence()
+            routing = self._plane.routing_fields
+            self._exchange.reply_end(trailer_lines(trailers, routing) if trailers else b"")
+        elif self._head is not None and self._exchange is not None:
+            now = monotonic()
+            self.deadline = now + self._silence()
+            if self._exchange.bytes_out != before and self._head.status != 101:
+                if self._chunk_at:
+                    self._exchange.chunk_gap(now - self._chunk_at)
+                self._chunk_at = now
 
     def reply(self, head: ReplyHead) -> None:
         """See `ReplySink`."""
@@ -271,7 +295,7 @@ class Upstream(Connection):
 
     def _silence(self) -> float:
         """Seconds without a byte that end the reply or the tunnel."""
-        timeouts = self._plane.timeouts
+        timeouts = self._timeouts
         if self._head is not None and self._head.status == 101:
             return timeouts.tunnel_idle
         return timeouts.stream_idle
@@ -281,6 +305,7 @@ class Upstream(Connection):
         if self._closed:
             self._out.clear()
         else:
+            self._sent = True
             super().flush()
 
     def _broken(self, message: str) -> None:

@@ -101,6 +101,7 @@ class Connection(Sending):
         plane.count(words.HTTP2_OPENED)
         self.wake()
         if plane.connections > plane.limits.connections:
+            plane.count(words.CONNECTIONS_REFUSED)
             message = "too many connections"
             self._give_up(
                 ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "too_many_connections", message)

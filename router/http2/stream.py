@@ -142,7 +142,8 @@ class Stream:
         elif head.framing is not Framing.CHUNKED and exchange.bytes_in < head.length:
             self._fault(Malformed("the body is shorter than Content-Length", "bad_framing"))
         else:
-            exchange.request_end(trailer_lines(trailers) if trailers else b"")
+            routing = self._connection.plane.routing_fields
+            exchange.request_end(trailer_lines(trailers, routing) if trailers else b"")
 
     def bad_trailers(self, refusal: Refusal) -> None:
         """The client has ended its side with trailers that must not be."""
@@ -171,11 +172,11 @@ class Stream:
             return
         if exchange.head.expect_continue and not exchange.bytes_in:
             return
-        plane = self._connection.plane
-        due = monotonic() + plane.timeouts.body
-        rate = plane.limits.body_rate
+        wait = exchange.timeouts.body
+        due = monotonic() + wait
+        rate = exchange.limits.body_rate
         if rate:
-            due = min(due, self._body_from + plane.timeouts.body + exchange.bytes_in / rate)
+            due = min(due, self._body_from + wait + exchange.bytes_in / rate)
         self._connection.time(self, due)
 
     def on_deadline(self) -> None:
@@ -259,7 +260,7 @@ class Stream:
             self._connection.time(self, NEVER)
         elif exchange is not None:
             self._acknowledge()
-            rate = self._connection.plane.limits.body_rate
+            rate = exchange.limits.body_rate
             self._body_from = monotonic() - (exchange.bytes_in / rate if rate else 0.0)
             self.time_body()
 

@@ -78,6 +78,8 @@ class RunningProcess:
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[Exit] = self._loop.create_future()
         self._finishing: asyncio.Task[None] | None = None
+        self._patience = float("inf")
+        self._stopping: asyncio.Timeout | None = None
         self._pidfd = os.pidfd_open(record.pid)
         self._loop.add_reader(self._pidfd, self._leader_ended)
 
@@ -98,13 +100,25 @@ class RunningProcess:
         """SIGTERM to the group, up to `timeout` seconds, SIGKILL. True: it had to be killed."""
         self._signal_group(signal.SIGTERM)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(min(timeout, self._patience)) as self._stopping:
                 await self.wait()
         except TimeoutError:
             self._signal_group(signal.SIGKILL)
             await self.wait()
             return True
+        finally:
+            self._stopping = None
         return False
+
+    def hurry(self, timeout: float) -> None:
+        """Let it have no more than `timeout` seconds from SIGTERM, or from now, to SIGKILL."""
+        self._patience = timeout
+        stopping, end = self._stopping, self._loop.time() + timeout
+        if stopping is None or stopping.expired():
+            return
+        before = stopping.when()
+        if before is None or before > end:
+            stopping.reschedule(end)
 
     def _signal_group(self, signum: signal.Signals) -> None:
         if self._pidfd >= 0:

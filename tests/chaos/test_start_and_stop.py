@@ -106,6 +106,27 @@ async def test_a_second_sigterm_does_not_wait_for_streams(tmp_path: Path) -> Non
     assert left_behind(tmp_path) == []
 
 
+async def test_a_second_sigterm_does_not_wait_for_replicas_that_take_their_time(
+    tmp_path: Path,
+) -> None:
+    config = one_pool(driver=agent("--latency", "60s"))
+    config["pools"]["support"]["driver"]["process"]["stop_timeout"] = "60s"
+    async with daemon(tmp_path, config) as running, aiohttp.ClientSession() as session:
+        await running.until_ready("support", 1)
+        (replica,) = (await running.pool("support"))["replicas"]
+        url = f"http://{replica['host']}:{replica['port']}{SUPPORT}"
+        # not through the gateway: what it ends does not end this
+        async with session.post(url, json={"question": "x", "stream": True}) as reply:
+            assert await reply.content.readany()
+            running.process.terminate()
+            await running.process.line("finishing what is under way")
+            running.process.terminate()
+            assert await running.process.exit_code(timeout=20) == 0
+            with pytest.raises(aiohttp.ClientError):
+                await reply.read()
+    assert left_behind(tmp_path) == []
+
+
 async def test_closed_standard_streams_are_no_trap(tmp_path: Path) -> None:
     config = one_pool() | {"log": {"format": "json"}}
     shell = ("/bin/sh", "-c", 'exec "$@" >&- <&-', "sh")

@@ -65,6 +65,7 @@ async def test_the_client_is_the_one_that_the_header_names(tmp_path: Path) -> No
                     client.writer.write(bad)
                     assert await client.rest() == b""
             assert len(replica.heads) == told
+            assert 'refused_total{reason="proxy_header"} 4.0' in await running.metrics()
             assert "Traceback" not in running.process.output
 
 

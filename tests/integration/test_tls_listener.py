@@ -13,6 +13,7 @@ from edge_kit import Client, address, agent, in_front_of
 
 from tests.support.certificates import Authority, Pair
 from tests.support.daemon import complete, daemon
+from tests.support.waiting import wait_until
 
 
 def listener(*pairs: Pair, **tls: Any) -> dict[str, Any]:
@@ -47,6 +48,12 @@ async def test_requests_come_over_tls(tmp_path: Path) -> None:
             await Client(where, ca.client(), "unknown.example").__aenter__()
         async with Client(where, ca.client(), "two.example") as client:
             assert (await client.get()).body == b"ok"
+
+        async def counted() -> bool:
+            # in plain HTTP, silent until the end, and not content with the certificate
+            return 'refused_total{reason="handshake"} 3.0' in await running.metrics()
+
+        await wait_until(counted, "three handshakes have failed")
         assert "Traceback" not in running.process.output
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.telemetry import slab as words
+from fleet.telemetry.slab import worker_at
 from tests.protocol.play import play
 from tests.protocol.support import Rig, replica, version
 
@@ -290,6 +291,7 @@ async def test_connections_above_the_limit_are_refused(rig: Rig) -> None:
     rig.configure(limits={"connections": 1})
     first, second = rig.client(), rig.client()
     assert second.message().status == 503
+    assert rig.row[worker_at() + words.CONNECTIONS_REFUSED] == 1
     assert second.half_closed
     second.send(GET)
     first.send(GET)
@@ -312,3 +314,36 @@ async def test_at_shutdown_idle_connections_close_and_busy_ones_after_their_repl
     rig.replica.send(OK)
     assert busy.message().get(b"connection") == b"close"
     assert busy.half_closed
+
+
+POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
+
+
+async def test_a_post_is_sent_elsewhere_when_the_kept_connection_closes_before_it_is_out(
+    rig: Rig,
+) -> None:
+    client = rig.client()
+    client.send(GET)
+    rig.replica.send(OK)
+    client.take()
+    rig.replica.take()
+    kept = rig.replica
+    client.protocol.data_received(POST)  # in one turn of the loop with
+    kept.eof()
+    rig.turn()
+    assert kept.take() == b""
+    assert rig.replica is not kept
+    assert rig.replica.message().body == b"hi"
+    rig.replica.send(OK)
+    assert client.message().status == 200
+
+
+async def test_a_post_that_was_out_is_not_repeated(rig: Rig) -> None:
+    client = rig.client()
+    client.send(GET)
+    rig.replica.send(OK)
+    client.take()
+    client.send(POST)
+    rig.replica.hang_up()
+    assert client.message().status == 502
+    assert len(rig.upstreams) == 1

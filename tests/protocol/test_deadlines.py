@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from fleet import wire
 from fleet.telemetry import slab as words
-from tests.protocol.support import Rig, pool, replica, version
+from tests.protocol.support import TIMEOUTS, Rig, pool, replica, version
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 TIMED = b"GET / HTTP/1.1\r\nHost: h\r\nX-Request-Timeout: 2\r\n\r\n"
@@ -14,9 +15,11 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 def deadline(rig: Rig, seconds: float) -> None:
-    tries = wire.TriesEntry(deadline=seconds)
-    rig.configure(routes=[wire.RouteEntry(
-        host=None, path="/", methods=(), headers={}, pool="agents", tries=tries)])  # fmt: skip
+    timeouts = msgspec.structs.replace(TIMEOUTS, request=seconds)
+    route = wire.RouteEntry(
+        host=None, path="/", methods=(), headers={}, pool="agents", timeouts=timeouts
+    )
+    rig.configure(routes=[route])
 
 
 async def test_what_is_left_goes_upstream(rig: Rig) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from tests.protocol.play import play
-from tests.protocol.support import Rig, pool, replica, version
+from tests.protocol.support import Rig, pool, replica, route, version
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -307,3 +308,30 @@ async def test_a_version_can_be_named_by_header_even_at_weight_0(rig: Rig) -> No
     assert client.message().get(b"x-served-by") == b"agents/v2"
     client.send(request(b"X-Headrace-Version: v3"))
     assert client.message().status == 400
+
+
+async def test_claims_of_a_trusted_proxy_are_kept_and_forwarded_grows(rig: Rig) -> None:
+    rig.configure(trusted=["192.0.2.7/32"])
+    rig.client().send(
+        b"GET / HTTP/1.1\r\nHost: h\r\nX-Real-IP: 203.0.113.9\r\nX-Forwarded-Port: 8443\r\n"
+        b'Forwarded: for="[2001:db8::9]"\r\nX_Real_IP: 6.6.6.6\r\n\r\n'
+    )
+    got = rig.replica.message()
+    assert got.get(b"x-real-ip") == b"203.0.113.9"
+    assert got.get(b"x-forwarded-port") == b"8443"
+    assert got.get(b"forwarded") == b'for="[2001:db8::9]", for=192.0.2.7'
+    assert got.get(b"x_real_ip") is None
+
+
+async def test_trailers_cannot_carry_what_the_configuration_goes_by(rig: Rig) -> None:
+    special = msgspec.structs.replace(route(), headers={"X-Team": "a"})
+    rig.configure(
+        pool(version_header="X-Release", affinity_header="X-Session"), routes=[special, route()]
+    )
+    trailers = b"x-team: a\r\nX-Release: v2\r\nX_Release: v2\r\nX-Session: s\r\nX-Sum: 1\r\n"
+    chunks = b"2\r\nhi\r\n0\r\n" + trailers + b"\r\n"
+    client = rig.client()
+    client.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+    assert rig.replica.message().trailers == ((b"X-Sum", b"1"),)
+    rig.replica.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+    assert client.message().trailers == ((b"X-Sum", b"1"),)

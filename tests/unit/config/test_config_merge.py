@@ -3,7 +3,13 @@ from typing import Any
 
 import pytest
 
-from fleet.config.merge import effective_concurrency, effective_process, effective_static
+from fleet.config.merge import (
+    effective_concurrency,
+    effective_limits,
+    effective_process,
+    effective_static,
+    effective_timeouts,
+)
 from fleet.config.restart import RESTART_KEYS, changed_keys_needing_restart
 from fleet.config.schema import Config, Pool, ProcessDriver, StaticDriver
 
@@ -105,3 +111,22 @@ def test_an_unknown_version_is_a_key_error(effective: Any) -> None:
 )
 def test_changes_that_need_a_restart(change: dict[str, Any], keys: tuple[str, ...]) -> None:
     assert changed_keys_needing_restart(Config(), Config.model_validate(change)) == keys
+
+
+def test_a_route_replaces_the_limits_it_gives_and_no_others() -> None:
+    config = Config.model_validate(
+        {
+            "timeouts": {"request": "1m", "first_byte": "5s"},
+            "limits": {"body": 10, "body_rate": 7},
+            "routes": [
+                {"pool": "p", "timeouts": {"request": 0, "connect": "3s"}, "limits": {"body": 20}},
+                {"pool": "p"},
+            ],
+        }
+    )
+    own, plain = config.routes
+    changed = {"request": 0.0, "connect": 3.0}
+    assert effective_timeouts(config, own) == config.timeouts.model_copy(update=changed)
+    assert effective_limits(config, own) == config.limits.model_copy(update={"body": 20})
+    assert effective_timeouts(config, plain) == config.timeouts
+    assert effective_limits(config, plain) == config.limits

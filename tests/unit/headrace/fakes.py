@@ -17,6 +17,7 @@ from headrace.operations import (
     ClassStatus,
     Ejection,
     PoolStatus,
+    RefusedConnections,
     ReloadResult,
     Status,
     VersionStatus,
@@ -58,6 +59,8 @@ def totals(**changes: Any) -> VersionTotals:
         wait_sum=0.0,
         first_byte=histogram(),
         first_byte_sum=0.0,
+        chunk_gap=histogram(),
+        chunk_gap_sum=0.0,
     )
     return replace(zero, **changes)
 
@@ -185,6 +188,8 @@ SUPPORT = PoolStatus(
                 wait_sum=1.5,
                 first_byte=histogram(b4=998),
                 first_byte_sum=20.25,
+                chunk_gap=histogram(b2=4),
+                chunk_gap_sum=0.5,
             ),
             classes=one_class(shed=1),
             decision=DECISION,
@@ -255,6 +260,7 @@ STATUS = Status(
     reloads=2,
     reloads_rejected=1,
     log_lines_dropped=4,
+    refused=RefusedConnections(at_limit=5, handshake=6, proxy_header=7),
 )
 
 

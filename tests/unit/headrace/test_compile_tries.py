@@ -37,20 +37,14 @@ def test_without_settings_a_route_has_the_defaults() -> None:
 def test_a_route_changes_what_it_names_of_its_pools_settings() -> None:
     (route,) = table(
         config(
-            {"retry": {"attempts": 1}, "hedge": {"quantile": 0.9}, "deadline": "2s"},
+            {"retry": {"attempts": 1}, "hedge": {"quantile": 0.9}},
             retry={"attempts": 5, "body": "1KiB", "backoff": "1s", "idempotency_key": True},
-            deadline="9s",
         )
     ).routes
     assert route.tries == TriesEntry(
         attempts=1, body=1024, backoff=1.0, idempotency_key=True,
-        hedge=HedgeEntry(quantile=0.9, least=0.05), deadline=2.0,
+        hedge=HedgeEntry(quantile=0.9, least=0.05),
     )  # fmt: skip
-
-
-def test_the_pools_deadline_holds_for_routes_that_name_none() -> None:
-    (route,) = table(config(deadline="9s")).routes
-    assert route.tries.deadline == 9.0
 
 
 def test_the_budget_and_the_limits_are_the_pools() -> None:

@@ -101,6 +101,11 @@ VALUES = {
     "the store answers": (of("store_connected"), 1),
     "restarts of a worker": (of("worker_restarts_total", worker="1"), 1),
     "connections of a worker": (of("connections", worker="0"), 6),
+    "gaps between chunks up to 5 ms": (of("chunk_gap_seconds_bucket", **V1, le="0.005"), 4),
+    "seconds between chunks": (of("chunk_gap_seconds_sum", **V1), 0.5),
+    "connections above the limit": (of("connections_refused_total", reason="limit"), 5),
+    "handshakes that failed": (of("connections_refused_total", reason="handshake"), 6),
+    "connections without PROXY header": (of("connections_refused_total", reason="proxy_header"), 7),
     "dropped log lines": (of("log_lines_dropped_total"), 4),
 }
 

@@ -35,9 +35,6 @@ REFUSALS = {
     "a websocket with a body": (
         {}, [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Content-Length", b"1")],
         (400, "bad_upgrade")),
-    "a websocket on HTTP/1.0": (
-        {"minor": 0}, [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")],
-        (400, "bad_upgrade")),
     "a length with an underscore": ({}, [(b"Content_Length", b"1")], (400, "bad_framing")),
     "a coding with an underscore": ({}, [(b"Transfer_encoding", b"x")], (400, "bad_framing")),
     "hops that are no number": (
@@ -169,6 +166,10 @@ REPLIES = {
     "HEAD with a length": (200, 1, [(b"Content-Length", b"5")], b"HEAD",
                            (Framing.NONE, 5, True)),
     "204 with a length": (204, 1, [(b"Content-Length", b"5")], b"GET",
+                          (Framing.NONE, -1, False)),
+    "204 with chunks": (204, 1, [(b"Transfer-Encoding", b"chunked")], b"GET",
+                        (Framing.NONE, -1, False)),
+    "204 with length 0": (204, 1, [(b"Content-Length", b"0")], b"GET",
                           (Framing.NONE, -1, True)),
     "304 with a length": (304, 1, [(b"Content-Length", b"5")], b"GET",
                           (Framing.NONE, 5, True)),

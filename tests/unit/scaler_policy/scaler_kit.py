@@ -81,6 +81,8 @@ def totals(
         wait_sum=0.0,
         first_byte=tuple(first_byte),
         first_byte_sum=0.0,
+        chunk_gap=zeros,
+        chunk_gap_sum=0.0,
     )
 
 
