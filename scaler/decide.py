@@ -13,9 +13,10 @@ from msgspec import Struct
 from fleet.config.schema import Scale
 from fleet.model import Decision, Direction, Observation
 from scaler.allocate import Share, allocate
-from scaler.guardrails import Guarded, Limit, guard, recorded
-from scaler.policies import POLICIES, Want
-from scaler.state import Change, PoolState, VersionState
+from scaler.guardrails import Guarded, Limit, guard, pace_of
+from scaler.policies import POLICIES, AnyMemory, Want
+from scaler.state import PoolState, VersionState
+from scaler.windows import Change, recorded
 
 
 class Override(Struct, frozen=True):
@@ -36,7 +37,7 @@ class _Version(Struct, frozen=True, kw_only=True):
     seen: Observation
     want: Want
     guarded: Guarded
-    memory: Mapping[str, float]
+    memory: AnyMemory | None
     before: VersionState
 
 
@@ -76,8 +77,9 @@ def decide_pool(
 
 def _judge(seen: Observation, settings: Scale, state: PoolState) -> _Version:
     before = state.versions.get(seen.version, VersionState())
-    want, memory = POLICIES[settings.policy](seen, settings, before.memory)
-    guarded = guard(want.replicas, seen, settings, before)
+    policy = POLICIES[settings.policy]
+    want, memory = policy.decide(seen, settings, before.memory)
+    guarded = guard(want.replicas, seen, pace_of(settings, policy.paced), before)
     return _Version(seen=seen, want=want, guarded=guarded, memory=memory, before=before)
 
 
@@ -98,12 +100,13 @@ def _bound(
 
 
 def _remember(version: _Version, size: int, settings: Scale) -> VersionState:
+    limits = pace_of(settings, POLICIES[settings.policy].paced)
     now, grown = version.seen.monotonic, size - version.seen.desired
     ups, downs = version.before.ups, version.before.downs
-    if grown > 0:
-        ups = recorded(ups, Change(now, grown), settings.up.period)
-    if grown < 0:
-        downs = recorded(downs, Change(now, -grown), settings.down.period)
+    if grown > 0 and limits.up is not None:
+        ups = recorded(ups, Change(now, grown), limits.up.period)
+    if grown < 0 and limits.down is not None:
+        downs = recorded(downs, Change(now, -grown), limits.down.period)
     return VersionState(
         desired=size,
         wishes=version.guarded.wishes,

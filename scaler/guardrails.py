@@ -16,13 +16,15 @@ and `calculateScaleUpLimitWithScalingRules`).
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from msgspec import Struct
 
 from fleet.config.schema import Rate, Scale
 from fleet.config.units import format_duration
 from fleet.model import Observation
-from scaler.state import Change, VersionState, Wish
+from scaler.state import VersionState
+from scaler.windows import Change, Wish, changed_within, remembered
 
 
 class Limit(Struct, frozen=True):
@@ -46,7 +48,32 @@ class Guarded(Struct, frozen=True, kw_only=True):
     limits: tuple[Limit, ...]
 
 
-def guard(wanted: int, seen: Observation, settings: Scale, state: VersionState) -> Guarded:
+class Pace(Struct, frozen=True, kw_only=True):
+    """How fast a size may change."""
+
+    stabilization: float
+    """Seconds."""
+    up: Rate | None
+    """None: at any rate."""
+    down: Rate | None
+
+
+_PACE: Final = Pace(stabilization=60.0, up=Rate(), down=Rate(percent=100.0, replicas=1))
+_FREE: Final = Pace(stabilization=0.0, up=None, down=None)
+
+
+def pace_of(settings: Scale, paced: bool) -> Pace:
+    """What the configuration asks for, and for the rest the defaults: none unless `paced`."""
+    default = _PACE if paced else _FREE
+    own = settings.stabilization
+    return Pace(
+        stabilization=default.stabilization if own is None else own,
+        up=settings.up or default.up,
+        down=settings.down or default.down,
+    )
+
+
+def guard(wanted: int, seen: Observation, pace: Pace, state: VersionState) -> Guarded:
     """Apply all guardrails to what the policy wants.
 
     A version without wishes, one seen for the first time, counts as wanted at its present size
@@ -54,7 +81,7 @@ def guard(wanted: int, seen: Observation, settings: Scale, state: VersionState) 
     """
     now = seen.monotonic
     wishes = state.wishes or (Wish(now, seen.desired),)
-    wishes = remembered(wishes, Wish(now, wanted), settings.stabilization)
+    wishes = remembered(wishes, Wish(now, wanted), pace.stabilization)
     replicas = wanted
     limits: list[Limit] = []
     if replicas < seen.desired and wishes[0].replicas > replicas:
@@ -63,16 +90,16 @@ def guard(wanted: int, seen: Observation, settings: Scale, state: VersionState) 
     if replicas < seen.desired and (lost := _lost(seen)):
         replicas = seen.desired
         limits.append(Limit("lost", lost))
-    if replicas > seen.desired:
-        most = most_after_growth(seen.desired, settings.up, state.ups, now)
+    if replicas > seen.desired and pace.up is not None:
+        most = most_after_growth(seen.desired, pace.up, state.ups, now)
         if replicas > most:
             replicas = most
-            limits.append(Limit("up", f"at most {most}: {_shown(settings.up)}"))
-    if replicas < seen.desired:
-        least = least_after_shrinking(seen.desired, settings.down, state.downs, now)
+            limits.append(Limit("up", f"at most {most}: {_shown(pace.up)}"))
+    if replicas < seen.desired and pace.down is not None:
+        least = least_after_shrinking(seen.desired, pace.down, state.downs, now)
         if replicas < least:
             replicas = least
-            limits.append(Limit("down", f"at least {least}: {_shown(settings.down)}"))
+            limits.append(Limit("down", f"at least {least}: {_shown(pace.down)}"))
     return Guarded(replicas=replicas, peak=wishes[0].replicas, wishes=wishes, limits=tuple(limits))
 
 
@@ -82,35 +109,16 @@ def most_after_growth(present: int, rate: Rate, ups: tuple[Change, ...], now: fl
     Worked: 8 replicas, of which 4 came 5 s ago, 100 % or 4 in 15 s: the period began with 4, so
     max(4 + 4, 4 * 2) = 8, and nothing more is allowed until those 15 s are over.
     """
-    start = present - _within(ups, rate.period, now)
+    start = present - changed_within(ups, rate.period, now)
     most = max(start + rate.replicas, math.ceil(start * (100 + rate.percent) / 100))
     return max(most, present, 1)
 
 
 def least_after_shrinking(present: int, rate: Rate, downs: tuple[Change, ...], now: float) -> int:
     """The smallest size allowed now; at most `present`, at least 0."""
-    start = present + _within(downs, rate.period, now)
+    start = present + changed_within(downs, rate.period, now)
     least = min(start - rate.replicas, math.floor(start * (100 - rate.percent) / 100))
     return max(0, min(least, present))
-
-
-def remembered(wishes: tuple[Wish, ...], wish: Wish, window: float) -> tuple[Wish, ...]:
-    """`wishes` with one more, without those that no longer count: old, or outdone by a later one.
-
-    The first is the largest within `window` seconds: the sliding window maximum by a falling
-    queue, a few entries whatever the window.
-    """
-    kept = (w for w in wishes if w.at > wish.at - window and w.replicas > wish.replicas)
-    return (*kept, wish)
-
-
-def recorded(changes: tuple[Change, ...], change: Change, period: float) -> tuple[Change, ...]:
-    """`changes` with one more, without those older than `period` seconds."""
-    return (*(c for c in changes if change.at - c.at < period), change)
-
-
-def _within(changes: tuple[Change, ...], period: float, now: float) -> int:
-    return sum(change.replicas for change in changes if now - change.at < period)
 
 
 def _stabilization(peak: Wish, now: float) -> Limit:

@@ -13,22 +13,11 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from scaler.policies import AnyMemory
+from scaler.windows import Change, Wish, changes_moved, wishes_moved
+
 LONGEST_BREAK: Final = 300.0
 """Seconds after which a saved state is too old to go on from: the world has moved on."""
-
-
-class Wish(Struct, frozen=True, array_like=True):
-    """A size that was wanted once."""
-
-    at: float
-    replicas: int
-
-
-class Change(Struct, frozen=True, array_like=True):
-    """A change of size that was made; always counted up from 0."""
-
-    at: float
-    replicas: int
 
 
 class VersionState(Struct, frozen=True, kw_only=True):
@@ -40,7 +29,7 @@ class VersionState(Struct, frozen=True, kw_only=True):
     """Falling sizes over rising times: the sliding maximum of what was wanted."""
     ups: tuple[Change, ...] = ()
     downs: tuple[Change, ...] = ()
-    memory: Mapping[str, float] = {}
+    memory: AnyMemory | None = None
     """The policy's own."""
 
 
@@ -87,8 +76,8 @@ def load(data: bytes, *, wall: float, monotonic: float) -> dict[str, PoolState]:
 def _shifted(state: VersionState, by: float) -> VersionState:
     return VersionState(
         desired=state.desired,
-        wishes=tuple(Wish(w.at + by, w.replicas) for w in state.wishes),
-        ups=tuple(Change(c.at + by, c.replicas) for c in state.ups),
-        downs=tuple(Change(c.at + by, c.replicas) for c in state.downs),
-        memory=state.memory,
+        wishes=wishes_moved(state.wishes, by),
+        ups=changes_moved(state.ups, by),
+        downs=changes_moved(state.downs, by),
+        memory=state.memory and state.memory.moved(by),
     )

@@ -11,6 +11,7 @@ HOST: Final = r"^(\*\.)?[a-z0-9.\[\]:_-]+$"
 METHOD: Final = r"^[A-Z]{1,20}$"
 MODE: Final = r"^0?[0-7]{3}$"
 NAME: Final = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
+OBJECTIVE: Final = r"^p[0-9]{1,2}(\.[0-9]{1,3})? wait ([0-9.]+(d|h|m|s|ms))+$"
 PATH: Final = r"^/[!-~]*$"
 
 IN_WORDS: Final = {
@@ -20,5 +21,6 @@ IN_WORDS: Final = {
     MODE: "permissions in octal, such as '0660'",
     NAME: "a name of lower-case letters, digits, `-` and `_` (at most 63, "
     "the first and last a letter or digit)",
+    OBJECTIVE: "an objective such as p95 wait 500ms",
     PATH: "a path that starts with `/`, without blanks",
 }

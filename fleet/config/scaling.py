@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fleet.config.base import Model
 from fleet.config.kinds import MAX_REPLICAS, StoreUrl, Url
+from fleet.config.objective import ObjectiveText
 from fleet.config.units import Duration, PositiveDuration
 
 
@@ -85,7 +86,12 @@ class Scale(Model):
     max: int = Field(
         1, ge=0, le=MAX_REPLICAS, description="Most replicas of the pool; 0 switches it off."
     )
-    policy: Literal["target"] = Field("target", description="How readings become replicas.")
+    policy: Literal["slo", "target"] = Field("target", description="How the load becomes replicas.")
+    slo: ObjectiveText = Field(
+        "p95 wait 500ms",
+        description="With policy `slo`: `pNN wait DURATION`, the share of the requests, in "
+        "percent, that should wait at most this long for a slot.",
+    )
     signals: tuple[Signal, ...] = Field((), description="The inputs; the largest proposal wins.")
     tolerance: float = Field(
         0.1, ge=0, lt=1, description="No change while a reading is this near its target."
@@ -93,8 +99,12 @@ class Scale(Model):
     tick: PositiveDuration = Field(
         1.0, description="Between two decisions; a forming queue decides at once."
     )
-    up: Rate = Field(default=Rate(), description="Fastest growth.")
-    down: Rate = Field(default=Rate(percent=100.0, replicas=1), description="Fastest shrinking.")
-    stabilization: Duration = Field(
-        60.0, description="Shrinks only to the largest size wanted within this time."
+    up: Rate | None = Field(None, description="Fastest growth. Default: the policy's own pace.")
+    down: Rate | None = Field(
+        None, description="Fastest shrinking. Default: the policy's own pace."
+    )
+    stabilization: Duration | None = Field(
+        None,
+        description="Shrinks only to the largest size wanted within this time. "
+        "Default: the policy's own pace.",
     )

@@ -1,36 +1,56 @@
 """Policies: from what was observed of one version to the size it should have.
 
-A policy is pure. It knows nothing of bounds, rates or other versions; the guardrails and the
-allocation come after it (`scaler.decide`).
+A policy is pure. It knows nothing of bounds or other versions; guardrails and allocation come
+after it (`scaler.decide`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from fleet.config.schema import Scale
 from fleet.model import Observation
-from scaler.policies import target
+from scaler.policies import slo, target
+from scaler.policies.memory import Memory
 from scaler.policies.want import Want
 
+AnyMemory: TypeAlias = slo.SloMemory
+"""Every memory there is, so that a stored one finds its type again by its tag."""
 
-class Policy(Protocol):
-    """Decides from one observation and what it remembers itself (`memory`, plain numbers)."""
+
+class Decide(Protocol):
+    """Decides from one observation and what the policy remembers."""
 
     def __call__(
-        self, observation: Observation, settings: Scale, memory: Mapping[str, float]
-    ) -> tuple[Want, Mapping[str, float]]:
-        """What is wanted, and what to remember for the next tick."""
+        self, observation: Observation, settings: Scale, memory: Memory | None
+    ) -> tuple[Want, AnyMemory | None]:
+        """What is wanted, and what to remember for the next tick.
+
+        `memory` is what the last tick gave. None at first; and after a reload it may be another
+        policy's, which counts as none.
+        """
         ...
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """One way to decide."""
+
+    decide: Decide
+    paced: bool
+    """Whether it leaves rates and stabilization to the guardrails; else it has its own, and the
+    guardrails have none but those that the configuration asks for."""
 
 
 POLICIES: Final[Mapping[str, Policy]] = MappingProxyType(
     {
-        "target": target.decide,
+        "slo": Policy(decide=slo.decide, paced=False),
+        "target": Policy(decide=target.decide, paced=True),
     }
 )
 """By the name used in the configuration."""
 
-__all__ = ["POLICIES", "Policy", "Want"]
+__all__ = ["POLICIES", "AnyMemory", "Decide", "Memory", "Policy", "Want"]

@@ -23,20 +23,18 @@ flight or queued and every reading is zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Final
 
 from fleet.config.schema import Scale
 from fleet.model import Observation, Proposal, Reading
+from scaler.policies.memory import Memory
 from scaler.policies.want import Want
 
 _ROUNDING: Final = 1e-9
 """Keeps 0.3 / 0.1 = 3.0000000000000004 from asking for a fourth replica."""
 
 
-def decide(
-    observation: Observation, settings: Scale, memory: Mapping[str, float]
-) -> tuple[Want, Mapping[str, float]]:
+def decide(observation: Observation, settings: Scale, memory: Memory | None) -> tuple[Want, None]:
     """See the module; nothing is remembered. Source: HPA's replica calculator."""
     proposals = tuple(
         _propose(reading, observation, settings.tolerance) for reading in observation.readings
@@ -48,7 +46,7 @@ def decide(
     busy = observation.in_flight + observation.queued
     if replicas == 0 and busy:
         replicas, reason = 1, f"{busy} requests are in flight or queued"
-    return Want(replicas=replicas, reason=reason, proposals=proposals), memory
+    return Want(replicas=replicas, reason=reason, proposals=proposals), None
 
 
 def _propose(reading: Reading, seen: Observation, tolerance: float) -> Proposal:

@@ -63,7 +63,7 @@ def test_rules_are_those_of_models() -> None:
         ("Timeouts", "header", "10s"),
         ("Timeouts", "first_byte", "5m"),
         ("Limits", "header_size", "64KiB"),
-        ("Scale", "down", {"replicas": 1}),
+        ("RouterSignal", "window", "10s"),
         ("Pool", "versions", {"v1": {}}),
         ("AccessLog", "sample", 1),
     ],

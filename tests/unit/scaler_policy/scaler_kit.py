@@ -42,7 +42,7 @@ def seen(*readings: Reading, desired: int, **more: Any) -> Observation:
 
 
 def scale(**settings: Any) -> Scale:
-    return Scale.model_validate({"max": 100, **settings})
+    return Scale.model_validate({"max": 100, "policy": "target", **settings})
 
 
 def histogram(samples: Mapping[float, int]) -> tuple[int, ...]:

@@ -10,7 +10,8 @@ from scaler_kit import scale, seen, total
 
 from fleet.model import Decision, Direction, Observation, Reading
 from scaler.decide import Override, decide_pool
-from scaler.state import PoolState, VersionState, Wish
+from scaler.state import PoolState, VersionState
+from scaler.windows import Wish
 
 NOW = 1000.0
 

@@ -14,10 +14,10 @@ from scaler.guardrails import (
     guard,
     least_after_shrinking,
     most_after_growth,
-    recorded,
-    remembered,
+    pace_of,
 )
-from scaler.state import Change, VersionState, Wish
+from scaler.state import VersionState
+from scaler.windows import Change, Wish, recorded, remembered
 
 NOW = 1000.0
 FREE = {"percent": 100_000, "replicas": 1000}
@@ -154,18 +154,20 @@ def test_guarded(
     size: int,
     limits: list[str],
 ) -> None:
-    guarded = guard(wanted, seen(desired=present, now=NOW), scale(**settings), before)
+    guarded = guard(
+        wanted, seen(desired=present, now=NOW), pace_of(scale(**settings), True), before
+    )
     assert (guarded.replicas, [str(limit) for limit in guarded.limits]) == (size, limits)
 
 
 def test_a_lost_signal_keeps_the_size() -> None:
-    guarded = guard(1, seen(LOST, desired=4, now=NOW), scale(), state(((70, 4),)))
+    guarded = guard(1, seen(LOST, desired=4, now=NOW), pace_of(scale(), True), state(((70, 4),)))
     assert guarded.replicas == 4
     assert [str(limit) for limit in guarded.limits] == ["lost (queue: no answer within 1s)"]
 
 
 def test_a_lost_signal_does_not_keep_from_growing() -> None:
-    guarded = guard(6, seen(LOST, desired=4, now=NOW), scale(), state(((1, 4),)))
+    guarded = guard(6, seen(LOST, desired=4, now=NOW), pace_of(scale(), True), state(((1, 4),)))
     assert (guarded.replicas, guarded.limits) == (6, ())
 
 
@@ -211,6 +213,8 @@ def test_a_guard_never_moves_a_size_beyond_the_present_or_the_wanted(
 ) -> None:
     rate = {"percent": percent, "replicas": replicas}
     before = state(((1, present),), ups=tuple(ups), downs=tuple(ups))
-    guarded = guard(wanted, seen(desired=present, now=NOW), scale(up=rate, down=rate), before)
+    guarded = guard(
+        wanted, seen(desired=present, now=NOW), pace_of(scale(up=rate, down=rate), True), before
+    )
     assert min(present, wanted) <= guarded.replicas <= max(present, wanted)
     assert (guarded.replicas != wanted) == bool(guarded.limits)

@@ -15,7 +15,8 @@ from scaler_kit import scale, seen, total
 
 from scaler.decide import decide_pool
 from scaler.policies.target import decide
-from scaler.state import Change, PoolState, VersionState, Wish
+from scaler.state import PoolState, VersionState
+from scaler.windows import Change, Wish
 
 FILE = Path(__file__).resolve().parents[4] / "shared" / "cases" / "hpa.json"
 CASES = json.loads(FILE.read_text()) if FILE.exists() else {}
@@ -52,7 +53,9 @@ def changes(events: list[dict[str, Any]]) -> tuple[Change, ...]:
 @pytest.mark.parametrize("case", cases("replica_calc", kind="total_per_replica"))
 def test_a_total(case: dict[str, Any]) -> None:
     reading = total(case["total"], case["target"])
-    want, _ = decide(seen(reading, desired=case["current"], ready=case["ready_pods"]), scale(), {})
+    want, _ = decide(
+        seen(reading, desired=case["current"], ready=case["ready_pods"]), scale(), None
+    )
     assert want.replicas == case["expect"]["replicas"]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from scaler.state import Change, PoolState, VersionState, Wish, load, save
+from scaler.policies.slo import Sample, SloMemory
+from scaler.state import PoolState, VersionState, load, save
+from scaler.windows import Change, Wish
 
 STATE = {
     "support": PoolState(
@@ -15,7 +17,7 @@ STATE = {
                 wishes=(Wish(90.0, 4), Wish(95.0, 2)),
                 ups=(Change(91.0, 3),),
                 downs=(Change(99.0, 1),),
-                memory={"panic": 1.0},
+                memory=SloMemory(samples=(Sample(92.0, 5, 4, 2.0),)),
             )
         }
     )
@@ -37,7 +39,8 @@ def test_ages_are_kept(monotonic: float, wall: float, shift: float) -> None:
     assert version.wishes == (Wish(90.0 + shift, 4), Wish(95.0 + shift, 2))
     assert version.ups == (Change(91.0 + shift, 3),)
     assert version.downs == (Change(99.0 + shift, 1),)
-    assert (version.desired, version.memory) == (4, {"panic": 1.0})
+    assert version.memory == SloMemory(samples=(Sample(92.0 + shift, 5, 4, 2.0),))
+    assert version.desired == 4
 
 
 def test_a_state_from_long_ago_is_left_out() -> None:

@@ -12,8 +12,8 @@ from scaler.policies import POLICIES, Want
 
 
 def decide(observation: Observation, tolerance: float = 0.1) -> Want:
-    want, memory = POLICIES["target"](observation, scale(tolerance=tolerance), {"kept": 1.0})
-    assert memory == {"kept": 1.0}
+    want, memory = POLICIES["target"].decide(observation, scale(tolerance=tolerance), None)
+    assert memory is None
     return want
 
 

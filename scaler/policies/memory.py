@@ -1,0 +1,18 @@
+"""What a policy remembers between ticks."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from msgspec import Struct
+
+
+class Memory(Struct, frozen=True, kw_only=True, tag_field="policy"):
+    """Base of all memories: plain data that goes through JSON and survives a restart.
+
+    A memory with times in it holds monotonic seconds, and overrides `moved`.
+    """
+
+    def moved(self, by: float) -> Self:
+        """The same memory on a clock that is `by` seconds ahead."""
+        return self
