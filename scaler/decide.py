@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from fleet.config.schema import Scale
-from fleet.model import Decision, Direction, Observation
+from fleet.config.schema import Predict, Scale
+from fleet.config.units import format_duration
+from fleet.model import Decision, Direction, Observation, Proposal
+from scaler import schedule
 from scaler.allocate import Share, allocate
+from scaler.forecast import Forecast, looked, needed
 from scaler.guardrails import Guarded, Limit, guard, pace_of
 from scaler.policies import POLICIES, AnyMemory, Want
 from scaler.state import PoolState, VersionState
@@ -39,6 +42,7 @@ class _Version(Struct, frozen=True, kw_only=True):
     guarded: Guarded
     memory: AnyMemory | None
     before: VersionState
+    forecast: Forecast | None
 
 
 def decide_pool(
@@ -54,7 +58,10 @@ def decide_pool(
     versions = [_judge(seen, settings, state) for seen in observations]
     if override is not None and not (versions and override.holds(versions[0].seen.at)):
         override = None
-    low, high = (settings.min, settings.max) if override is None else (override.total,) * 2
+    scheduled = schedule.floor(settings.schedule, versions[0].seen.at) if versions else 0
+    low, high = min(settings.max, max(settings.min, scheduled)), settings.max
+    if override is not None:
+        low = high = override.total
     shares = [
         Share(
             version=v.seen.version,
@@ -65,26 +72,66 @@ def decide_pool(
         for v in versions
     ]
     sizes = allocate(shares, low=low, high=high)
+    if override is None:
+        present = {v.seen.version: v.seen.desired for v in versions}
+        sizes = {name: paused(present[name], size, settings) for name, size in sizes.items()}
     decisions = []
     after = {}
     for version in versions:
         name = version.seen.version
-        bound = _bound(version, sizes, settings, override)
+        bound = _bound(version, sizes, settings, low, override)
         decisions.append(_decision(version, sizes[name], bound))
         after[name] = _remember(version, sizes[name], settings)
-    return tuple(decisions), PoolState(after)
+    forecasts = {v.seen.version: v.forecast for v in versions if v.forecast is not None}
+    return tuple(decisions), PoolState(after, forecasts)
 
 
 def _judge(seen: Observation, settings: Scale, state: PoolState) -> _Version:
     before = state.versions.get(seen.version, VersionState())
     policy = POLICIES[settings.policy]
     want, memory = policy.decide(seen, settings, before.memory)
+    forecast = None
+    if settings.predict is not None:
+        known = state.forecasts.get(seen.version)
+        load = float(seen.in_flight + seen.queued)
+        forecast = looked(known, load, seen.at, settings.predict)
+        want = _raised(want, forecast, seen, settings.predict)
     guarded = guard(want.replicas, seen, pace_of(settings, policy.paced), before)
-    return _Version(seen=seen, want=want, guarded=guarded, memory=memory, before=before)
+    return _Version(
+        seen=seen, want=want, guarded=guarded, memory=memory, before=before, forecast=forecast
+    )
+
+
+def _raised(want: Want, forecast: Forecast, seen: Observation, settings: Predict) -> Want:
+    """`want`, or what the forecast asks for if that is more."""
+    replicas, load = needed(forecast, seen.at, seen.slots, settings)
+    if not load:
+        return want
+    reason = f"a load of {load:.3g} is expected within {format_duration(settings.ahead)}"
+    proposal = Proposal(signal="predict", replicas=replicas, reason=reason)
+    proposals = (*want.proposals, proposal)
+    if replicas <= want.replicas:
+        return Want(replicas=want.replicas, reason=want.reason, proposals=proposals)
+    return Want(replicas=replicas, reason=f"{reason}, {replicas} needed", proposals=proposals)
+
+
+def paused(present: int, size: int, settings: Scale) -> int:
+    """`size`, or the present one if the way there is paused."""
+    return present if _is_paused(present, size, settings) else size
+
+
+def _is_paused(present: int, size: int, settings: Scale) -> bool:
+    return (size < present and settings.pause in ("in", "both")) or (
+        size > present and settings.pause in ("out", "both")
+    )
 
 
 def _bound(
-    version: _Version, sizes: Mapping[str, int], settings: Scale, override: Override | None
+    version: _Version,
+    sizes: Mapping[str, int],
+    settings: Scale,
+    low: int,
+    override: Override | None,
 ) -> tuple[Limit, ...]:
     """What made the allocation differ from the guarded size, if it does."""
     size, guarded = sizes[version.seen.version], version.guarded.replicas
@@ -92,10 +139,14 @@ def _bound(
         return ()
     if override is not None:
         return (Limit("held", f"the pool is held at {override.total} by hand"),)
+    if _is_paused(version.seen.desired, guarded, settings):
+        return (Limit("pause", f"scaling {settings.pause} is paused"),)
     if size < guarded:
         return (Limit("max", f"the pool has at most {settings.max}"),)
-    if sum(sizes.values()) > settings.min:
+    if sum(sizes.values()) > low:
         return (Limit("share", f"weight {version.seen.weight} keeps at least 1"),)
+    if low > settings.min:
+        return (Limit("schedule", f"the pool has at least {low} now"),)
     return (Limit("min", f"the pool has at least {settings.min}"),)
 
 

@@ -140,6 +140,7 @@ class Lives:
         except LaunchError as error:
             self._back_off(member, str(error), port_taken=False)
             return
+        member.launched = True
         self._run(member, running)
         again = f"start {member.restarts + 1}" if member.restarts else ""
         self._roster.move(member, ReplicaState.STARTING, again)
@@ -208,6 +209,8 @@ class Lives:
         match before, member.health.verdict:
             case health.Verdict.UNKNOWN, health.Verdict.HEALTHY:
                 took = self._clock.monotonic() - member.started
+                if member.launched:
+                    self._roster.started(member, took)
                 self._ready(member, "ready", f"healthy {took:.2f}s after its start")
             case health.Verdict.UNKNOWN, _:
                 self._roster.move(member, member.state, failure or "")

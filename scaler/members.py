@@ -23,6 +23,10 @@ class Counts(Struct, frozen=True, kw_only=True):
     """STARTING, or in BACKOFF: wanted and on their way, so no reason to want more."""
     unhealthy: int = 0
     draining: int = 0
+    starting_for: tuple[float, ...] = ()
+    """Seconds since each that is STARTING was started, the longest first."""
+    start_seconds: tuple[float, ...] = ()
+    """How long the latest starts took until the replica was ready, newest last."""
 
 
 class Member:
@@ -62,6 +66,8 @@ class Member:
         self.running: RunningProcess | None = None
         self.started = born
         """Monotonic time of the last start of its process."""
+        self.launched = False
+        """Whether that start was this daemon's own."""
 
         self.health = HealthView()
         self.watch: Watch | None = None

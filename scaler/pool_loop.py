@@ -149,6 +149,12 @@ class PoolLoop:
             in_flight=totals.in_flight,
             queued=totals.queued_now,
             slots=slots,
+            arrived=totals.started,
+            served=totals.released,
+            busy=totals.lease_seconds,
+            waits=totals.wait,
+            starting_for=counts.starting_for,
+            start_seconds=counts.start_seconds,
             readings=self.signals.read(
                 version,
                 totals,

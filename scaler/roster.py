@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -13,6 +14,8 @@ from fleet.model import Event, Replica, ReplicaState
 from fleet.ports import Gateway, Recorder
 from scaler.members import Counts, Member
 
+STARTS: Final = 32
+"""Start times kept of each version."""
 RETRY: Final = 1.0
 """Seconds after which a pool that could not be reconciled is tried again."""
 
@@ -31,6 +34,7 @@ class Roster:
         self._dirty: set[str] = set()
         self._flush: asyncio.Handle | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._starts: dict[tuple[str, str], deque[float]] = {}
         self._listeners: list[Callable[[str], None]] = []
         self.reconcile: Callable[[str], None] = lambda pool: None
         """Called for each pool that changed, before it is published."""
@@ -58,14 +62,20 @@ class Roster:
     def counts(self, pool: str, version: str) -> Counts:
         """Replicas of a version by state; all zero for an unknown one."""
         tally = dict.fromkeys(ReplicaState, 0)
+        now = self._clock.monotonic()
+        starting_for = []
         for member in self._pools.get(pool, {}).values():
             if member.version == version:
                 tally[member.state] += 1
+                if member.state is ReplicaState.STARTING:
+                    starting_for.append(now - member.started)
         return Counts(
             ready=tally[ReplicaState.READY],
             starting=tally[ReplicaState.STARTING] + tally[ReplicaState.BACKOFF],
             unhealthy=tally[ReplicaState.UNHEALTHY],
             draining=tally[ReplicaState.DRAINING],
+            starting_for=tuple(sorted(starting_for, reverse=True)),
+            start_seconds=tuple(self._starts.get((pool, version), ())),
         )
 
     def add(self, member: Member) -> None:
@@ -92,6 +102,11 @@ class Roster:
             member.since_wall = self._clock.wall()
         member.note = note
         self.touch(member.pool)
+
+    def started(self, member: Member, took: float) -> None:
+        """Note that a start took `took` seconds until the replica was ready."""
+        key = member.pool, member.version
+        self._starts.setdefault(key, deque(maxlen=STARTS)).append(took)
 
     def event(self, member: Member, kind: str, message: str) -> None:
         """Record `replica.KIND` of a member."""

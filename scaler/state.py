@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from scaler.forecast import Forecast
 from scaler.policies import AnyMemory
 from scaler.windows import Change, Wish, changes_moved, wishes_moved
 
@@ -37,6 +38,8 @@ class PoolState(Struct, frozen=True):
     """What is remembered of a pool, by version."""
 
     versions: Mapping[str, VersionState] = {}
+    forecasts: Mapping[str, Forecast] = {}
+    """Their times are Unix seconds, and they outlive any break."""
 
 
 class Saved(Struct, frozen=True, kw_only=True):
@@ -57,7 +60,8 @@ def save(pools: Mapping[str, PoolState], *, wall: float, monotonic: float) -> by
 
 
 def load(data: bytes, *, wall: float, monotonic: float) -> dict[str, PoolState]:
-    """What `save` wrote, in terms of the clocks now; empty when older than LONGEST_BREAK.
+    """What `save` wrote, in terms of the clocks now; only
+    forecasts when older than LONGEST_BREAK.
 
     A wall clock that was set back counts as no time passed. Raises msgspec.MsgspecError (a
     ValueError) when `data` is not a saved state.
@@ -65,10 +69,13 @@ def load(data: bytes, *, wall: float, monotonic: float) -> dict[str, PoolState]:
     saved = _decode(data)
     passed = max(0.0, wall - saved.wall)
     if passed > LONGEST_BREAK:
-        return {}
+        forecasts = {n: pool.forecasts for n, pool in saved.pools.items() if pool.forecasts}
+        return {name: PoolState({}, kept) for name, kept in forecasts.items()}
     shift = monotonic - passed - saved.monotonic
     return {
-        name: PoolState({v: _shifted(state, shift) for v, state in pool.versions.items()})
+        name: PoolState(
+            {v: _shifted(state, shift) for v, state in pool.versions.items()}, pool.forecasts
+        )
         for name, pool in saved.pools.items()
     }
 

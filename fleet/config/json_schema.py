@@ -122,7 +122,7 @@ def _shown_default(node: Json, default: Any) -> Any:
         shown = {key: value.model_dump(exclude_defaults=True) for key, value in default.items()}
         return shown or None
     if isinstance(default, tuple):
-        return _shown_default(node, default[0]) if default else None
+        return _shown_default(node, default[0]) if len(default) == 1 else None
     if isinstance(default, float) and kind(node) is None:
         return int(default) if default.is_integer() else default
     match kind(node):

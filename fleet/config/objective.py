@@ -23,6 +23,8 @@ class Objective(Struct, frozen=True):
     """Above 0 and below 1."""
     wait: float
     """Seconds."""
+    text: str
+    """As it was written."""
 
 
 @lru_cache
@@ -34,7 +36,7 @@ def parse_objective(text: str) -> Objective:
     match = _FORM.fullmatch(text)
     if match is None or not 0 < float(match[1]) < 100:
         raise ExpectedError(patterns.IN_WORDS[patterns.OBJECTIVE], text)
-    return Objective(float(match[1]) / 100, parse_positive_duration(match[2]))
+    return Objective(float(match[1]) / 100, parse_positive_duration(match[2]), text)
 
 
 def _checked(text: str) -> str:

@@ -42,6 +42,10 @@ def _scale(given: Mapping[str, object]) -> str | None:
     return None
 
 
+def _schedule(given: Mapping[str, object]) -> str | None:
+    return "start and end are the same" if given.get("start") == given.get("end") else None
+
+
 def _listener(given: Mapping[str, object]) -> str | None:
     address = given.get("address")
     if given.get("mode", _MODE) == _MODE or not isinstance(address, str):
@@ -94,8 +98,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "RedisSignal": _redis_signal,
     "ReportedLoad": _reported_load,
     "Scale": _scale,
+    "Schedule": _schedule,
     "Signal": _exactly_one("router", "redis", "prometheus"),
     "StaticDriver": _static,
+    "StepRule": _exactly_one("above", "below"),
     "UpstreamTls": _upstream_tls,
 }
 """By the name of the model."""

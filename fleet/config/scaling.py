@@ -7,8 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from fleet.config.base import Model
+from fleet.config.floors import Predict, Schedule
 from fleet.config.kinds import MAX_REPLICAS, StoreUrl, Url
 from fleet.config.objective import ObjectiveText
+from fleet.config.policies import Apa, Hpa, Keda, Kpa, Nomad, Ray, Step
 from fleet.config.units import Duration, PositiveDuration
 
 
@@ -86,11 +88,27 @@ class Scale(Model):
     max: int = Field(
         1, ge=0, le=MAX_REPLICAS, description="Most replicas of the pool; 0 switches it off."
     )
-    policy: Literal["slo", "target"] = Field("target", description="How the load becomes replicas.")
+    policy: Literal["apa", "hpa", "keda", "kpa", "nomad", "ray", "slo", "step", "target"] = Field(
+        "slo", description="How the load becomes replicas."
+    )
     slo: ObjectiveText = Field(
         "p95 wait 500ms",
         description="With policy `slo`: `pNN wait DURATION`, the share of the requests, in "
         "percent, that should wait at most this long for a slot.",
+    )
+    apa: Apa = Field(default=Apa(), description="Settings of policy `apa`, as in AIBrix.")
+    hpa: Hpa = Field(default=Hpa(), description="Settings of policy `hpa`, as in Kubernetes.")
+    keda: Keda = Field(default=Keda(), description="Settings of policy `keda`, as in KEDA.")
+    kpa: Kpa = Field(default=Kpa(), description="Settings of policy `kpa`, as in Knative.")
+    nomad: Nomad = Field(default=Nomad(), description="Settings of policy `nomad`, as in Nomad.")
+    ray: Ray = Field(default=Ray(), description="Settings of policy `ray`, as in Ray Serve.")
+    step: Step = Field(default=Step(), description="Settings of policy `step`.")
+    schedule: tuple[Schedule, ...] = Field((), description="Floors by the clock.")
+    predict: Predict | None = Field(
+        None, description="Floor by a seasonal forecast, which may only raise. Default: none."
+    )
+    pause: Literal["both", "in", "out"] | None = Field(
+        None, description="Directions in which nothing is scaled: in (down), out (up) or both."
     )
     signals: tuple[Signal, ...] = Field((), description="The inputs; the largest proposal wins.")
     tolerance: float = Field(

@@ -14,11 +14,20 @@ from msgspec import Struct
 
 from fleet.config.schema import Scale
 from fleet.model import Observation
-from scaler.policies import slo, target
+from scaler.policies import apa, hpa, keda, kpa, nomad, ray, slo, step, target
 from scaler.policies.memory import Memory
 from scaler.policies.want import Want
 
-AnyMemory: TypeAlias = slo.SloMemory
+AnyMemory: TypeAlias = (
+    apa.ApaMemory
+    | hpa.HpaMemory
+    | keda.KedaMemory
+    | kpa.KpaMemory
+    | nomad.NomadMemory
+    | ray.RayMemory
+    | slo.SloMemory
+    | step.StepMemory
+)
 """Every memory there is, so that a stored one finds its type again by its tag."""
 
 
@@ -47,7 +56,14 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 POLICIES: Final[Mapping[str, Policy]] = MappingProxyType(
     {
+        "apa": Policy(decide=apa.decide, paced=False),
+        "hpa": Policy(decide=hpa.decide, paced=False),
+        "keda": Policy(decide=keda.decide, paced=False),
+        "kpa": Policy(decide=kpa.decide, paced=False),
+        "nomad": Policy(decide=nomad.decide, paced=False),
+        "ray": Policy(decide=ray.decide, paced=False),
         "slo": Policy(decide=slo.decide, paced=False),
+        "step": Policy(decide=step.decide, paced=True),
         "target": Policy(decide=target.decide, paced=True),
     }
 )

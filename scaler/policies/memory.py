@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
 from msgspec import Struct
+
+NEVER: Final = -1e12
+"""A monotonic time before all others, which JSON can hold unlike minus infinity."""
 
 
 class Memory(Struct, frozen=True, kw_only=True, tag_field="policy"):

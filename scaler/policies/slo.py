@@ -1,40 +1,75 @@
-"""`slo`: the fewest replicas at which requests wait no longer than the objective allows."""
+"""`slo`: the fewest replicas at which requests wait no longer than the objective allows.
+
+The user states what is wanted (`p95 wait 500ms`); everything else is measured. Every replica has
+some slots, and a new one serves only after its start time D, the 90th percentile of those
+measured.
+
+1. **Load.** Offered load is the number of slots that would be busy if there were always enough
+   (`scaler.policies.offered`): Little's law followed through time, the modified offered load of
+   Jennings, Mandelbaum, Massey and Whitt (Server Staffing to Meet Time-Varying Demand, 1996).
+2. **Rise.** How far load has risen within D before, in units of its square root: a high quantile
+   of it is what the next D may bring. It holds trend, bursts and chance alike.
+3. **Slots.** The larger of what Erlang's C formula asks for at this load, and of the requests that
+   are there (in flight, and queued) with a share of the rise as spare. The spare slots of both
+   grow, up to three times, while more requests are late than the objective allows.
+4. **No useless start.** Requests in the queue count only if they would still wait when a replica
+   asked for now is ready, given the slots that are ready or on their way.
+5. **Hold.** A version shrinks to the most that was needed over several start times, and only if
+   a stricter bound of Erlang's formula holds there. `stabilization` sets another hold.
+
+Readings from outside (queues, queries, a first byte's latency) propose as under `target`.
+`docs/adr/0014-policies.md` says what was tried and measured.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Final, Self
 
-from msgspec import Struct
+from msgspec import structs
 
-from fleet.config.objective import parse_objective
+from fleet.config.objective import Objective, parse_objective
 from fleet.config.schema import Scale
 from fleet.model import Observation, Proposal
+from scaler.policies import target
 from scaler.policies.memory import Memory
+from scaler.policies.offered import Offered, begun, followed
 from scaler.policies.want import Want
 from scaler.queueing import servers_for
+from scaler.windows import Wish, remembered, wishes_moved
 
-_WINDOW: Final = 30.0
-
-
-class Sample(Struct, frozen=True, array_like=True):
-    """Counters at one moment."""
-
-    at: float
-    arrived: int
-    served: int
-    busy: float
+OWN: Final = ("router.in_flight", "router.wait")
+"""Readings of what the policy measures itself, and better."""
+UNKNOWN_START: Final = 10.0
+"""Seconds that a start is taken to last before one was measured."""
+LATE_PART: Final = 0.2
+"""Of the late requests that the objective allows, the part that chance may cause; the rest is
+kept for what no formula foresees."""
+FILL: Final = 0.9
+"""Slots for each request that is there: its hold takes the highest of noisy counts."""
+RISE_PART: Final = 0.15
+"""Of the rise that is kept as spare all the time."""
+STRICTER: Final = 0.25
+LONGEST_CORRECTION: Final = 3.0
+SHORTEST_HOLD: Final = 300.0
+"""Seconds."""
+HOLD_STARTS: Final = 5.0
+IDLE: Final = 0.01
+"""Slots of load below which a version without requests needs none."""
 
 
 class SloMemory(Memory, frozen=True, kw_only=True, tag="slo"):
-    """The counters of the last window."""
+    """The load so far, and the sizes needed within the hold."""
 
-    samples: tuple[Sample, ...] = ()
+    offered: Offered
+    wishes: tuple[Wish, ...] = ()
+    start: float = UNKNOWN_START
+    """Seconds that a start takes, as measured last."""
 
     def moved(self, by: float) -> Self:
         """See `Memory.moved`."""
-        return type(self)(
-            samples=tuple(Sample(s.at + by, s.arrived, s.served, s.busy) for s in self.samples)
+        return structs.replace(
+            self, offered=self.offered.moved(by), wishes=wishes_moved(self.wishes, by)
         )
 
 
@@ -42,22 +77,85 @@ def decide(
     observation: Observation, settings: Scale, memory: Memory | None
 ) -> tuple[Want, SloMemory]:
     """See the module."""
-    objective = parse_objective(settings.slo)
-    seen = observation
-    before = memory.samples if isinstance(memory, SloMemory) else ()
-    now = Sample(seen.monotonic, seen.arrived, seen.served, seen.busy)
-    samples = (*(s for s in before if s.at > now.at - _WINDOW), now)
-    first = samples[0]
-    served = now.served - first.served
-    load = float(seen.in_flight + seen.queued)
-    service = (now.busy - first.busy) / served if served > 0 else 0.0
-    slots = seen.in_flight
-    if service > 0 and now.at > first.at:
-        rate = (now.arrived - first.arrived) / (now.at - first.at)
-        load = rate * service
-        slots = servers_for(load, objective.wait / service, 1 - objective.share)
-    slots += math.ceil(seen.queued * service / objective.wait) if service else seen.queued
-    replicas = math.ceil(slots / seen.slots)
-    reason = f"{load:.3g} slots busy need {replicas} replicas"
-    proposal = Proposal(signal="slo", replicas=replicas, reason=reason)
-    return Want(replicas=replicas, reason=reason, proposals=(proposal,)), SloMemory(samples=samples)
+    seen, objective = observation, parse_objective(settings.slo)
+    if not isinstance(memory, SloMemory):
+        present = (Wish(seen.monotonic, seen.desired),)
+        memory = SloMemory(offered=begun(seen, objective.wait), wishes=present)
+    start = start_time(seen.start_seconds) if seen.start_seconds else memory.start
+    offered = followed(memory.offered, seen, objective.wait, start)
+    own = _propose(seen, offered, objective, start)
+    others = [
+        target.propose(reading, seen, settings.tolerance)
+        for reading in seen.readings
+        if reading.signal not in OWN
+    ]
+    proposals = (own, *others)
+    need, reason = max(
+        ((p.replicas, p.reason) for p in proposals if p.replicas is not None),
+        key=lambda one: one[0],
+    )
+    hold = settings.stabilization
+    if hold is None:
+        hold = max(SHORTEST_HOLD, HOLD_STARTS * start)
+    wishes = remembered(memory.wishes, Wish(seen.monotonic, need), hold)
+    replicas = need
+    if need < seen.desired:
+        strict = math.ceil(_by_erlang(offered, objective, STRICTER) / seen.slots)
+        replicas = min(seen.desired, max(wishes[0].replicas, strict))
+        if replicas > need:
+            held = f"{wishes[0].replicas} needed {seen.monotonic - wishes[0].at:.0f}s ago"
+            reason = f"{reason}; held at {replicas}, {held}"
+    return (
+        Want(replicas=replicas, reason=reason, proposals=proposals),
+        SloMemory(offered=offered, wishes=wishes, start=start),
+    )
+
+
+def start_time(starts: tuple[float, ...]) -> float:
+    """The 90th percentile of measured start times, in seconds; there is at least one."""
+    return sorted(starts)[min(len(starts) - 1, math.floor(0.9 * len(starts)))]
+
+
+def _propose(seen: Observation, offered: Offered, objective: Objective, start: float) -> Proposal:
+    """Steps 3 and 4."""
+    queued = seen.queued if waits_on(seen, offered, start) else 0
+    allowed = 1 - objective.share
+    correction = min(LONGEST_CORRECTION, max(1.0, offered.late_share / allowed))
+    by_erlang = _by_erlang(offered, objective, 1.0)
+    spare = max(0.0, by_erlang - offered.load) * correction
+    rise = RISE_PART * offered.rise * math.sqrt(offered.load + 1) * correction
+    slots = max(offered.load + spare, FILL * (seen.in_flight + queued) + rise)
+    if not (seen.in_flight or seen.queued) and offered.load < IDLE:
+        slots = 0.0
+    replicas = math.ceil(slots / seen.slots - 1e-9)
+    if seen.in_flight or seen.queued:
+        replicas = max(1, replicas)
+    corrected = f", spare x{correction:.2g}" if correction > 1 else ""
+    reason = (
+        f"{offered.rate:.3g} requests/s of {offered.service:.3g}s load {offered.load:.3g} slots, "
+        f"{seen.in_flight} are in flight and {seen.queued} queued; with {start:.3g}s to start, "
+        f"{objective.text} needs {slots:.3g} slots{corrected}"
+    )
+    return Proposal(signal="slo", replicas=replicas, reason=reason)
+
+
+def waits_on(seen: Observation, offered: Offered, start: float) -> bool:
+    """Whether anything that is queued, or comes meanwhile, still waits `start` seconds from now.
+
+    What is ready serves for all of that time, what is starting from when it should be ready; the
+    load may rise as it did before.
+    """
+    service = offered.service
+    if not seen.queued or not service:
+        return seen.queued > 0
+    seconds = seen.ready * start + sum(min(start, age) for age in seen.starting_for)
+    rate = offered.rate + offered.rise * math.sqrt(offered.load + 1) / service
+    return seen.queued + rate * start > seconds * seen.slots / service
+
+
+def _by_erlang(offered: Offered, objective: Objective, part: float) -> float:
+    """Slots at which `part` of the late requests that chance may cause is kept to."""
+    if not offered.service:
+        return offered.load
+    late = (1 - objective.share) * LATE_PART * part
+    return servers_for(offered.load, objective.wait / offered.service, late)

@@ -37,7 +37,7 @@ _ROUNDING: Final = 1e-9
 def decide(observation: Observation, settings: Scale, memory: Memory | None) -> tuple[Want, None]:
     """See the module; nothing is remembered. Source: HPA's replica calculator."""
     proposals = tuple(
-        _propose(reading, observation, settings.tolerance) for reading in observation.readings
+        propose(reading, observation, settings.tolerance) for reading in observation.readings
     )
     wanted = [(p.replicas, p.reason) for p in proposals if p.replicas is not None]
     replicas, reason = max(wanted, key=lambda one: one[0], default=(None, ""))
@@ -49,7 +49,8 @@ def decide(observation: Observation, settings: Scale, memory: Memory | None) -> 
     return Want(replicas=replicas, reason=reason, proposals=proposals), None
 
 
-def _propose(reading: Reading, seen: Observation, tolerance: float) -> Proposal:
+def propose(reading: Reading, seen: Observation, tolerance: float) -> Proposal:
+    """What one reading alone asks for."""
     if reading.value is None:
         why = f"lost: {reading.error}" if reading.error else "no samples"
         return Proposal(signal=reading.signal, replicas=None, reason=f"{reading.signal} {why}")

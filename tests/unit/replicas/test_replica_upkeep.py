@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from fleet.clock import SystemClock
+from fleet.clock import ManualClock, SystemClock
 from fleet.config.schema import Config, Health
 from fleet.model import Decision, Event, Replica, ReplicaState
 from fleet.telemetry.slab import VersionTotals
@@ -84,16 +84,20 @@ async def turn() -> None:
 
 async def test_changes_of_one_turn_are_published_together_and_once() -> None:
     gateway = Gateway()
-    roster = Roster(gateway, Journal(), SystemClock())
+    clock = ManualClock(3.0)
+    roster = Roster(gateway, Journal(), clock)
     one, two = member("one"), member("two")
     roster.add(one)
     roster.add(two)
     roster.move(two, ReplicaState.READY, "")
+    roster.started(two, 2.5)
     await turn()
     roster.touch("chat")
     await turn()
     assert gateway.calls == [[("one", "starting"), ("two", "ready")]]
-    assert roster.counts("chat", "v1") == Counts(starting=1, ready=1)
+    assert roster.counts("chat", "v1") == Counts(
+        starting=1, ready=1, starting_for=(3.0,), start_seconds=(2.5,)
+    )
     assert roster.counts("chat", "v9") == Counts()
     roster.close()
 

@@ -151,11 +151,12 @@ class Fleet:
 
 
 def config(pools: Mapping[str, Any], **more: Any) -> Config:
-    """Pools of process replicas; `versions` maps names to weights."""
+    """Pools of process replicas under `target`; `versions` maps names to weights."""
     made = {}
     for name, settings in pools.items():
         settings = dict(settings)
         versions = settings.pop("versions", {"v1": 100})
+        settings["scale"] = {"policy": "target", **settings.get("scale", {})}
         made[name] = {
             "driver": {"process": {"command": ["agent"]}},
             "concurrency": 10,

@@ -1,0 +1,135 @@
+"""`hpa`: as the HorizontalPodAutoscaler of Kubernetes, its behaviour included.
+
+Every `sync_period` each reading proposes a size (a total by AverageValue, a ratio by the mean of
+the replicas), the largest counts, one without a value blocks shrinking; then the stabilization
+windows and the rates of each direction. Between two syncs the size stays.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from msgspec import Struct, structs
+
+from fleet.config.policies import Hpa
+from fleet.config.schema import Scale
+from fleet.model import Observation, Proposal, Reading
+from scaler.policies import hpa_replicas as rules
+from scaler.policies.hpa_replicas import Pod
+from scaler.policies.memory import NEVER, Memory
+from scaler.policies.want import Want
+from scaler.windows import Change, Wish, changes_moved, recorded, wishes_moved
+
+
+class HpaPast(Struct, frozen=True, kw_only=True):
+    """Recommendations and changes that still count."""
+
+    synced: float = NEVER
+    """Monotonic time of the last decision."""
+    size: int = 0
+    """What it gave."""
+    wishes: tuple[Wish, ...] = ()
+    ups: tuple[Change, ...] = ()
+    downs: tuple[Change, ...] = ()
+
+    @classmethod
+    def begun(cls, seen: Observation) -> HpaPast:
+        """A new autoscaler takes the present size as recommended."""
+        return cls(wishes=(Wish(seen.monotonic, seen.desired),))
+
+    def moved(self, by: float) -> Self:
+        """See `Memory.moved`."""
+        return structs.replace(
+            self,
+            synced=self.synced + by,
+            wishes=wishes_moved(self.wishes, by),
+            ups=changes_moved(self.ups, by),
+            downs=changes_moved(self.downs, by),
+        )
+
+
+class HpaMemory(Memory, frozen=True, kw_only=True, tag="hpa"):
+    """What HPA keeps."""
+
+    past: HpaPast = HpaPast()
+
+    def moved(self, by: float) -> Self:
+        """See `Memory.moved`."""
+        return structs.replace(self, past=self.past.moved(by))
+
+
+def decide(
+    observation: Observation, settings: Scale, memory: Memory | None
+) -> tuple[Want, HpaMemory]:
+    """See the module."""
+    past = memory.past if isinstance(memory, HpaMemory) else HpaPast.begun(observation)
+    want, past = sync(observation, settings.hpa, past)
+    return want, HpaMemory(past=past)
+
+
+def sync(seen: Observation, settings: Hpa, past: HpaPast) -> tuple[Want, HpaPast]:
+    """One look; it decides when the sync period is over or the version has no replicas."""
+    proposals = tuple(propose(reading, seen, settings.tolerance) for reading in seen.readings)
+    now = seen.monotonic
+    if now - past.synced < settings.sync_period - rules.ROUNDING and seen.desired:
+        why = f"next sync in {settings.sync_period - (now - past.synced):.0f}s"
+        return Want(replicas=seen.desired, reason=why, proposals=proposals), past
+    known = [r for r in seen.readings if r.value is not None or r.error is not None]
+    found = {p.signal: p.replicas for p in proposals}
+    wanted = rules.largest([found[r.signal] for r in known], seen.desired)
+    replicas, past = behave(wanted, seen.desired, now, settings, past)
+    reason = next((p.reason for p in proposals if p.replicas == wanted), "no signal has a value")
+    if replicas != wanted:
+        reason = f"{replicas} of {wanted} wanted, by the behaviour of hpa: {reason}"
+    return Want(replicas=replicas, reason=reason, proposals=proposals), past
+
+
+def behave(
+    wanted: int, current: int, now: float, settings: Hpa, past: HpaPast
+) -> tuple[int, HpaPast]:
+    """Stabilization and rates; also notes what came of the last decision as a change."""
+    up, down = settings.scale_up, settings.scale_down
+    steady = rules.stabilized(
+        wanted, current, past.wishes, up.stabilization_window, down.stabilization_window, now
+    )
+    if steady > current:
+        replicas = min(steady, rules.up_limit(current, up, past.ups, now))
+    else:
+        replicas = max(steady, rules.down_limit(current, down, past.downs, now))
+    longest = max(up.stabilization_window, down.stabilization_window)
+    periods = [p.period for p in (*up.policies, *down.policies)]
+    period = max(periods, default=0.0)
+    ups, downs = past.ups, past.downs
+    if replicas > current:
+        ups = recorded(ups, Change(now, replicas - current), period)
+    if replicas < current:
+        downs = recorded(downs, Change(now, current - replicas), period)
+    wishes = (*(w for w in past.wishes if w.at > now - longest), Wish(now, wanted))
+    return replicas, HpaPast(synced=now, size=replicas, wishes=wishes, ups=ups, downs=downs)
+
+
+def propose(reading: Reading, seen: Observation, tolerance: float) -> Proposal:
+    """What one reading asks for; None for one without a value."""
+    if reading.value is None:
+        why = f"lost: {reading.error}" if reading.error else "no samples"
+        return Proposal(
+            signal=reading.signal, replicas=None, reason=f"{reading.signal} has no value ({why})"
+        )
+    if reading.ratio:
+        away = max(0, seen.desired - seen.ready - seen.starting)
+        pods = [
+            *[Pod(value=reading.value)] * seen.ready,
+            *[Pod(value=None, ignored=True)] * seen.starting,
+            *[Pod(value=None)] * away,
+        ]
+        replicas = rules.from_pods(pods, reading.target, reading.target, seen.desired, tolerance)
+    else:
+        replicas = rules.from_total_per_replica(
+            reading.value, reading.target, seen.desired, tolerance
+        )
+    shown = reading.detail or f"{reading.value:.6g}"
+    return Proposal(
+        signal=reading.signal,
+        replicas=replicas,
+        reason=f"{reading.signal} {shown} at {reading.target:.4g} each asks for {replicas}",
+    )

@@ -1,0 +1,155 @@
+"""`kpa`: as the autoscaler of Knative: a stable window, a panic window, rates of what is ready.
+
+Source: knative `pkg/autoscaler/scaling/autoscaler.go` (`Scale`) and, for the way to zero,
+`pkg/reconciler/autoscaling/kpa/scaler.go`. The load is requests in flight and queued; one
+replica should carry `target_utilization` of its slots.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from msgspec import Struct, structs
+
+from fleet.config.schema import Scale
+from fleet.model import Observation, Proposal
+from scaler.policies.memory import NEVER, Memory
+from scaler.policies.metrics import Load, loads_moved, mean, noted
+from scaler.policies.want import Want
+from scaler.windows import Wish, remembered, wishes_moved
+
+GRANULARITY = 2.0
+"""Seconds of a bucket of the scale-down delay."""
+
+
+class KpaSpec(Struct, frozen=True, kw_only=True):
+    """What one decision needs of the settings; rates are factors, times are seconds."""
+
+    target: float
+    stable_window: float = 60.0
+    panic_threshold: float = 2.0
+    max_up_rate: float = 1000.0
+    max_down_rate: float = 2.0
+    activation_scale: int = 0
+    scale_down_delay: float = 0.0
+    reachable: bool = True
+    """Whether traffic may come; one that gets none may shrink at any rate."""
+
+
+class KpaPast(Struct, frozen=True, kw_only=True):
+    """Panic and delayed decisions; times are monotonic."""
+
+    panic_since: float | None = None
+    max_panic: int = 0
+    delayed: tuple[Wish, ...] = ()
+
+    @classmethod
+    def begun(cls, ready: int, now: float) -> KpaPast:
+        """A new autoscaler panics if there is something to lose."""
+        return cls(panic_since=now, max_panic=ready) if ready > 1 else cls()
+
+
+class KpaMemory(Memory, frozen=True, kw_only=True, tag="kpa"):
+    """Loads of the stable window, and when a decision was made."""
+
+    decided: float = NEVER
+    idle_since: float | None = None
+    """Monotonic time of the first decision for zero in a row."""
+    loads: tuple[Load, ...] = ()
+    past: KpaPast = KpaPast()
+
+    def moved(self, by: float) -> Self:
+        """See `Memory.moved`."""
+        since, idle = self.past.panic_since, self.idle_since
+        return structs.replace(
+            self,
+            decided=self.decided + by,
+            idle_since=None if idle is None else idle + by,
+            loads=loads_moved(self.loads, by),
+            past=structs.replace(
+                self.past,
+                panic_since=None if since is None else since + by,
+                delayed=wishes_moved(self.past.delayed, by),
+            ),
+        )
+
+
+def decide(
+    observation: Observation, settings: Scale, memory: Memory | None
+) -> tuple[Want, KpaMemory]:
+    """See the module."""
+    seen, kpa, now = observation, settings.kpa, observation.monotonic
+    if not isinstance(memory, KpaMemory):
+        memory = KpaMemory(past=KpaPast.begun(seen.ready, now))
+    load = Load(now, float(seen.in_flight + seen.queued))
+    memory = structs.replace(memory, loads=noted(memory.loads, load, kpa.stable_window))
+    if now - memory.decided < kpa.tick - 1e-9 and (seen.desired or not load.value):
+        return _want(seen.desired, "between two ticks", None), memory
+    spec = KpaSpec(
+        target=max(0.01, kpa.target_utilization * seen.slots),
+        stable_window=kpa.stable_window,
+        panic_threshold=kpa.panic_threshold_percentage / 100,
+        max_up_rate=kpa.max_scale_up_rate,
+        max_down_rate=kpa.max_scale_down_rate,
+        activation_scale=kpa.activation_scale,
+        scale_down_delay=kpa.scale_down_delay,
+    )
+    stable = mean(memory.loads, kpa.stable_window, now)
+    panic = mean(memory.loads, kpa.stable_window * kpa.panic_window_percentage / 100, now)
+    replicas, past = scale(spec, memory.past, now, seen.ready, stable, panic)
+    mode = "stable" if past.panic_since is None else "panic"
+    reason = (
+        f"{mode}: {stable:.3g} over {kpa.stable_window:.0f}s and {panic:.3g} lately ask for "
+        f"{replicas} at {spec.target:.3g} each"
+    )
+    idle = memory.idle_since
+    if replicas == 0 and seen.desired:
+        idle = now if idle is None else idle
+        if now - idle < kpa.scale_to_zero_grace_period:
+            replicas, reason = 1, f"{reason}, kept at one for the grace period"
+    else:
+        idle = None
+    memory = structs.replace(memory, decided=now, idle_since=idle, past=past)
+    return _want(replicas, reason, replicas), memory
+
+
+def scale(
+    spec: KpaSpec, past: KpaPast, now: float, ready: int, stable: float, panic: float
+) -> tuple[int, KpaPast]:
+    """One decision of Knative's autoscaler, from the two averages of a total load.
+
+    Worked: 10 ready, target 1, stable 11, panic 25: 25 / 10 is over the threshold of 2, so panic
+    begins and 25 are wanted, which then is the least until panic is over.
+    """
+    there = max(1, ready)
+    most = math.ceil(spec.max_up_rate * there)
+    least = math.floor(there / spec.max_down_rate) if spec.reachable else 0
+    for_stable, for_panic = math.ceil(stable / spec.target), math.ceil(panic / spec.target)
+    wanted = min(max(for_stable, least), most)
+    urgent = min(max(for_panic, least), most)
+    if spec.activation_scale > 1:
+        wanted = max(wanted, spec.activation_scale) if for_stable > 0 else wanted
+        urgent = max(urgent, spec.activation_scale) if for_panic > 0 else urgent
+    since, highest = past.panic_since, past.max_panic
+    if for_panic / there >= spec.panic_threshold:
+        since = now
+    elif since is not None and since + spec.stable_window < now:
+        since, highest = None, 0
+    if since is not None:
+        highest = max(highest, wanted, urgent)
+        wanted = highest
+    delayed: tuple[Wish, ...] = ()
+    if spec.reachable and spec.scale_down_delay > 0:
+        bucket = math.floor(now / GRANULARITY)
+        buckets = math.ceil(spec.scale_down_delay / GRANULARITY)
+        delayed = remembered(
+            past.delayed, Wish(bucket * GRANULARITY, wanted), buckets * GRANULARITY
+        )
+        wanted = delayed[0].replicas
+    return wanted, KpaPast(panic_since=since, max_panic=highest, delayed=delayed)
+
+
+def _want(replicas: int, reason: str, proposed: int | None) -> Want:
+    proposal = Proposal(signal="concurrency", replicas=proposed, reason=reason)
+    return Want(replicas=replicas, reason=reason, proposals=(proposal,))

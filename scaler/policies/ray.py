@@ -1,0 +1,105 @@
+"""`ray`: as the autoscaling of Ray Serve: a smoothed gap, and wishes that must persist.
+
+Source: ray `python/ray/serve/autoscaling_policy.py`. The load is requests in flight and queued,
+averaged over the look-back period.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from msgspec import Struct, structs
+
+from fleet.config.policies import Ray
+from fleet.config.schema import Scale
+from fleet.model import Observation, Proposal
+from scaler.policies.memory import Memory
+from scaler.policies.metrics import Load, loads_moved, mean, noted
+from scaler.policies.want import Want
+
+
+class Wished(Struct, frozen=True, array_like=True):
+    """A direction that is wanted without a break."""
+
+    since: float
+    """Monotonic."""
+    up: bool
+
+
+class RayMemory(Memory, frozen=True, kw_only=True, tag="ray"):
+    """Loads of the look-back period, and the wish that waits for its delay."""
+
+    loads: tuple[Load, ...] = ()
+    wished: Wished | None = None
+
+    def moved(self, by: float) -> Self:
+        """See `Memory.moved`."""
+        wished = self.wished and Wished(self.wished.since + by, self.wished.up)
+        return structs.replace(self, loads=loads_moved(self.loads, by), wished=wished)
+
+
+def decide(
+    observation: Observation, settings: Scale, memory: Memory | None
+) -> tuple[Want, RayMemory]:
+    """See the module."""
+    seen, ray, now = observation, settings.ray, observation.monotonic
+    past = memory if isinstance(memory, RayMemory) else RayMemory()
+    loads = noted(past.loads, Load(now, float(seen.in_flight + seen.queued)), ray.look_back_period)
+    requests = mean(loads, ray.look_back_period, now)
+    if not seen.desired:
+        requests = max(requests, loads[-1].value)
+    replicas, wished = scale(
+        ray, past.wished, now, current=seen.ready, target=seen.desired, requests=requests
+    )
+    reason = (
+        f"{requests:.3g} ongoing over {ray.look_back_period:.0f}s at "
+        f"{ray.target_ongoing_requests:.3g} each, {seen.ready} ready: {replicas}"
+    )
+    if wished is not None:
+        way = "growth" if wished.up else "shrinking"
+        reason += f", {way} wanted for {now - wished.since:.0f}s"
+    proposal = Proposal(signal="ongoing", replicas=replicas, reason=reason)
+    return (
+        Want(replicas=replicas, reason=reason, proposals=(proposal,)),
+        RayMemory(loads=loads, wished=wished),
+    )
+
+
+def smoothed(current: int, wanted: float, up: float, down: float) -> int:
+    """`current` moved by a part of the gap to `wanted`; never stuck above it."""
+    factor = up if wanted > current else down
+    size = max(0, math.ceil(current + factor * (wanted - current) - 1e-9))
+    if math.ceil(wanted - 1e-9) < current and size == current:
+        size -= 1
+    return size
+
+
+def scale(
+    settings: Ray, wished: Wished | None, now: float, *, current: int, target: int, requests: float
+) -> tuple[int, Wished | None]:
+    """The next target, before bounds, from the replicas that run and `requests` in all."""
+    if current == 0:
+        if target == 0 and requests > 0:
+            return math.ceil(settings.upscaling_factor), None
+        return target, wished
+    wanted = smoothed(
+        current,
+        requests / settings.target_ongoing_requests,
+        settings.upscaling_factor,
+        settings.downscaling_factor,
+    )
+    if wanted == target:
+        return target, None
+    up = wanted > target
+    if wished is None or wished.up != up:
+        wished = Wished(now, up)
+    delay = settings.upscale_delay if up else settings.downscale_delay
+    if not up:
+        if target > 1:
+            wanted = max(1, wanted)
+        elif settings.downscale_to_zero_delay is not None:
+            delay = settings.downscale_to_zero_delay
+    if now - wished.since < delay - 1e-6:
+        return target, wished
+    return wanted, None

@@ -1,0 +1,1 @@
+"""How each kind of case is put to the policy that it is about."""

@@ -1,0 +1,33 @@
+"""AIBrix' two pod autoscalers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleet.config.policies import Apa
+from scaler.policies import apa as policy
+from scaler.policies.kpa import KpaPast, KpaSpec, scale
+
+
+def apa(case: dict[str, Any]) -> None:
+    settings = Apa(
+        up_fluctuation_tolerance=case["tol_up"],
+        down_fluctuation_tolerance=case["tol_down"],
+        max_scale_up_rate=case["max_up"],
+        max_scale_down_rate=case["max_down"],
+    )
+    found = policy.scale(case["per_pod"], case["target"], case["current"], settings)
+    assert found == case["expect"]
+
+
+def kpa(case: dict[str, Any]) -> None:
+    spec = KpaSpec(
+        target=case["target"],
+        max_up_rate=case["max_up"],
+        max_down_rate=case["max_down"],
+        activation_scale=case["activation"],
+    )
+    panic = 0.0 if case["in_panic"] else None
+    past = KpaPast(panic_since=panic, max_panic=case["max_panic"])
+    found, _ = scale(spec, past, 1.0, case["current"], case["stable"], case["panic"])
+    assert found == case["expect"]
