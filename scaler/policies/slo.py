@@ -7,13 +7,16 @@ measured.
 1. **Load.** Offered load is the number of slots that would be busy if there were always enough
    (`scaler.policies.offered`): Little's law followed through time, the modified offered load of
    Jennings, Mandelbaum, Massey and Whitt (Server Staffing to Meet Time-Varying Demand, 1996).
+   While it grows by more than chance would, the load to expect D ahead counts instead.
 2. **Rise.** How far load has risen within D before, in units of its square root: a high quantile
    of it is what the next D may bring. It holds trend, bursts and chance alike.
 3. **Slots.** The larger of what Erlang's C formula asks for at this load, and of the requests that
-   are there (in flight, and queued) with a share of the rise as spare. The spare slots of both
-   grow, up to three times, while more requests are late than the objective allows.
+   are there (in flight, and queued), less what a count may lie above its mean by chance, with a
+   share of the rise as spare. The spare slots of both grow, up to three times, while more
+   requests are late than the objective allows.
 4. **No useless start.** Requests in the queue count only if they would still wait when a replica
-   asked for now is ready, given the slots that are ready or on their way.
+   asked for now is ready, given the slots that are ready or on their way; and no more of them
+   than drain in a quarter of D, since what has piled up during a start is gone soon after it.
 5. **Hold.** A version shrinks to the most that was needed over several start times, and only if
    a stricter bound of Erlang's formula holds there. `stabilization` sets another hold.
 
@@ -45,9 +48,12 @@ UNKNOWN_START: Final = 10.0
 LATE_PART: Final = 0.2
 """Of the late requests that the objective allows, the part that chance may cause; the rest is
 kept for what no formula foresees."""
-FILL: Final = 0.9
-"""Slots for each request that is there: its hold takes the highest of noisy counts."""
-RISE_PART: Final = 0.15
+CHANCE: Final = 0.8
+"""Standard deviations by which a count of requests may lie above its mean by chance; the hold
+takes the highest of many counts."""
+DRAIN_SERVICES: Final = 4.0
+"""A queue is given slots to drain in a quarter of a start time, but at most one a request."""
+RISE_PART: Final = 0.2
 """Of the rise that is kept as spare all the time."""
 STRICTER: Final = 0.25
 LONGEST_CORRECTION: Final = 3.0
@@ -122,9 +128,13 @@ def _propose(seen: Observation, offered: Offered, objective: Objective, start: f
     allowed = 1 - objective.share
     correction = min(LONGEST_CORRECTION, max(1.0, offered.late_share / allowed))
     by_erlang = _by_erlang(offered, objective, 1.0)
-    spare = max(0.0, by_erlang - offered.load) * correction
+    spare = max(0.0, by_erlang - offered.level) * correction
     rise = RISE_PART * offered.rise * math.sqrt(offered.load + 1) * correction
-    slots = max(offered.load + spare, FILL * (seen.in_flight + queued) + rise)
+    part = min(1.0, DRAIN_SERVICES * offered.service / start) if offered.service else 1.0
+    present = seen.in_flight + part * queued
+    slots = max(
+        max(offered.level, offered.ahead) + spare, present - CHANCE * math.sqrt(present) + rise
+    )
     if not (seen.in_flight or seen.queued) and offered.load < IDLE:
         slots = 0.0
     replicas = math.ceil(slots / seen.slots - 1e-9)
@@ -157,5 +167,7 @@ def _by_erlang(offered: Offered, objective: Objective, part: float) -> float:
     """Slots at which `part` of the late requests that chance may cause is kept to."""
     if not offered.service:
         return offered.load
+    if offered.level < IDLE:
+        return 0.0
     late = (1 - objective.share) * LATE_PART * part
-    return servers_for(offered.load, objective.wait / offered.service, late)
+    return servers_for(offered.level, objective.wait / offered.service, late)
