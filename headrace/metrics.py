@@ -91,6 +91,15 @@ def _of_versions(
     )
 
 
+def _forecast_errors(status: Status) -> Samples:
+    return (
+        ((pool.pool, version.version), version.forecast_error)
+        for pool in status.pools
+        for version in pool.versions
+        if version.forecast_error is not None
+    )
+
+
 def _of_workers(read: Callable[[WorkerStatus], float]) -> Callable[[Status], Samples]:
     return lambda status: (((str(w.index),), read(w)) for w in status.workers)
 
@@ -272,6 +281,13 @@ METRICS: Final[dict[str, Metric]] = {
         unit="seconds",
         labels=_VERSION,
         read=_of_versions(lambda v: Distribution(v.totals.first_byte, v.totals.first_byte_sum)),
+    ),
+    "headrace_forecast_error_ratio": Metric(
+        kind="gauge",
+        help="Mean absolute error of the forecast over the mean load, of versions with one.",
+        unit="ratio",
+        labels=_VERSION,
+        read=_forecast_errors,
     ),
     "headrace_hedge_wins_total": Metric(
         kind="counter",

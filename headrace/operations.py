@@ -58,6 +58,8 @@ class VersionStatus(Struct, frozen=True, kw_only=True):
     totals: VersionTotals
     ejections: dict[str, int] = {}
     """Ejections of its replicas since the daemon's start, by rule, over all workers."""
+    forecast_error: float | None = None
+    """Mean absolute error of the load forecast over the mean load; None without a forecast."""
     decision: Decision | None = None
     """The latest that changed the size or was held back; None before the first tick."""
     classes: tuple[ClassStatus, ...] = ()

@@ -117,6 +117,7 @@ def pool_status(
                 totals=totals,
                 ejections=gateway.ejections.counts(name, version),
                 classes=class_statuses(gateway, name, pool, version),
+                forecast_error=scaler.forecast_error(name, version),
                 decision=decision,
             )
         )

@@ -131,6 +131,12 @@ class ScalerLoop:
         """The latest decision of a version, told or not; None before the first."""
         return self._pools[pool].latest.get(version) if pool in self._pools else None
 
+    def forecast_error(self, pool: str, version: str) -> float | None:
+        """How far a version's load forecast was off lately; see `Forecast.error`."""
+        loop = self._pools.get(pool)
+        forecast = loop.state.forecasts.get(version) if loop is not None else None
+        return None if forecast is None else forecast.error
+
     def lost(self, pool: str) -> tuple[str, ...]:
         """Signals of a pool that have no value now, each with its error."""
         return self._pools[pool].signals.lost() if pool in self._pools else ()

@@ -192,6 +192,7 @@ SUPPORT = PoolStatus(
                 chunk_gap_sum=0.5,
             ),
             classes=one_class(shed=1),
+            forecast_error=0.125,
             decision=DECISION,
         ),
         version_status(

@@ -89,6 +89,7 @@ VALUES = {
         1,
     ),
     "wanted replicas": (of("replicas_desired", **V1), 2),
+    "how far a forecast was off": (of("forecast_error_ratio", **V1), 0.125),
     "weight": (of("version_weight", pool="support", version="v2"), 5),
     "weight in force": (of("version_effective_weight", pool="support", version="v2"), 0),
     "ejections by a rule": (of("ejections_total", **V1, rule="failures"), 0),
