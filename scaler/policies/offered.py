@@ -46,7 +46,7 @@ class Offered(Struct, frozen=True, kw_only=True):
     load: float = 0.0
     """Slots that would be busy if there were always enough."""
     level: float = 0.0
-    """The same, smoothed over LEVEL."""
+    """The same, smoothed over LEVEL, and within two standard deviations of it."""
     block_ends: float
     """Monotonic seconds."""
     peak: float = 0.0
@@ -125,10 +125,16 @@ def followed(before: Offered, seen: Observation, wait: float, start: float) -> O
         late_lately=before.late_lately * fade + max(0, late - before.late),
         rate=rate,
         load=load,
-        level=before.level * fade_level + load * (1 - fade_level) if before.ends else load,
+        level=_near(before.level * fade_level + load * (1 - fade_level), load),
         peak=max(before.peak, load),
     )
     return after if seen.monotonic < after.block_ends else _turned(after, start)
+
+
+def _near(level: float, load: float) -> float:
+    """`level`, kept where chance could have brought `load` from it."""
+    chance = 2 * math.sqrt(load)
+    return min(load + chance, max(load - chance, level))
 
 
 def _turned(offered: Offered, start: float) -> Offered:

@@ -167,7 +167,7 @@ def _by_erlang(offered: Offered, objective: Objective, part: float) -> float:
     """Slots at which `part` of the late requests that chance may cause is kept to."""
     if not offered.service:
         return offered.load
-    if offered.level < IDLE:
+    if offered.load < IDLE:
         return 0.0
     late = (1 - objective.share) * LATE_PART * part
     return servers_for(offered.level, objective.wait / offered.service, late)
