@@ -17,7 +17,6 @@ from fleet.config.base import Model
 from fleet.config.daemon import AccessLog, Admin, Log
 from fleet.config.floors import Predict, Schedule
 from fleet.config.kinds import MAX_REPLICAS, MAX_WEIGHT, HeaderName, Name, StoreUrl, Url
-from fleet.config.queueing import Overload, Priority, Queue, Tenant
 from fleet.config.policies import (
     Apa,
     Hpa,
@@ -31,6 +30,7 @@ from fleet.config.policies import (
     Step,
     StepRule,
 )
+from fleet.config.queueing import Overload, Priority, Queue, Tenant
 from fleet.config.replicas import (
     Concurrency,
     Driver,
