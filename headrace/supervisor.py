@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -142,12 +143,13 @@ class Supervisor:
             arguments = (index, len(self.workers), theirs.fileno(), self._slab.fd)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",
                 "-m",
                 "router.worker",
                 *map(str, arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), self._slab.fd),
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": _python_path()},
             )
             undo.pop_all()
         return process, ours
@@ -181,3 +183,10 @@ class Supervisor:
             self._write_log(payload)
         else:
             self._audience.heard(worker, wire.to_control.decode(payload))
+
+
+def _python_path() -> str:
+    """Where a worker finds the packages that this process runs, whatever else lies about."""
+    root = str(Path(channel.__file__).resolve().parents[1])
+    given = os.environ.get("PYTHONPATH")
+    return f"{root}{os.pathsep}{given}" if given else root
