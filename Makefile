@@ -35,14 +35,14 @@ check: lint test fuzz ## All of it
 docs: $(VENV)/.installed-dev ## Write the generated references anew
 	$(BIN)/python -m fleet.config.reference
 
-bench: $(VENV)/.installed .venv-bench/.installed ## Compare with the peers, about 30 minutes
+bench: $(VENV)/.installed .venv-bench/.headrace ## Compare with the peers, about 30 minutes
 	@bench/install-programs.sh
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
 bench-quick: ## The same in about 4 minutes, with fewer rounds
 	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
 
-bench-balance: $(VENV)/.installed .venv-bench/.installed ## Compare balance policies, about 12 minutes
+bench-balance: $(VENV)/.installed .venv-bench/.headrace ## Compare balance policies, about 12 minutes
 	@bench/install-programs.sh
 	$(BIN)/python -m bench.balance $(BENCH_ARGS)
 
@@ -70,4 +70,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@for peer in $$(grep -v '^#' $<); do \
 	  .venv-bench/bin/pip install --quiet --disable-pip-version-check "$$peer" || true; \
 	done
+	@touch $@
+
+# Headrace as it is installed for production: compiled, if there is a compiler.
+.venv-bench/.headrace: .venv-bench/.installed setup.py constraints.txt $(shell find fleet router scaler headrace -name '*.py')
+	@echo "building headrace into .venv-bench ..."
+	@rm -rf build/lib* build/bdist*
+	@.venv-bench/bin/pip uninstall --quiet --yes headrace
+	@.venv-bench/bin/pip install --quiet --disable-pip-version-check -c constraints.txt .
 	@touch $@

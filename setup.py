@@ -108,6 +108,7 @@ class Declarations:
             }
             self._scopes[source] = {**imported, **own[source]}
         self._classes = [one for classes in own.values() for one in classes.values()]
+        self._handed_on = {name for source in sources for name in _handed_on(source)}
 
     def text(self, source: str) -> str:
         """The declarations of one module."""
@@ -158,6 +159,8 @@ class Declarations:
 
     def _called_directly(self, one: Slotted, name: str) -> bool:
         methods = [m for c in self._family(one) if (m := c.methods.get(name))]
+        if name in self._handed_on:
+            return False
         return all(map(_simple, methods)) and len({ast.dump(m.args) for m in methods}) == 1
 
     def _signature(self, scope: dict[str, Slotted], method: ast.FunctionDef) -> str:
@@ -170,10 +173,20 @@ class Declarations:
 
 
 def _imports(source: str) -> Iterator[tuple[str, ast.alias]]:
-    for node in ast.walk(ast.parse((HERE / source).read_text())):
+    """Names and the modules they come from, but those for type checkers: they go in circles, and
+    an extension module needs what it declares before its own body runs.
+    """
+    for node in ast.parse((HERE / source).read_text()).body:
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 yield node.module, alias
+
+
+def _handed_on(source: str) -> set[str]:
+    """Names of attributes that are used otherwise than called: a method among them is a value."""
+    nodes = list(ast.walk(ast.parse((HERE / source).read_text())))
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    return {n.attr for n in nodes if isinstance(n, ast.Attribute) and id(n) not in called}
 
 
 def _path(module: str) -> str:

@@ -51,7 +51,7 @@ def headrace(pool: Mapping[str, object]) -> Peer:
 def _command(pool: Mapping[str, object], program: str, setup: Setup) -> list[str]:
     path = Path(setup.directory) / CONFIG
     path.write_text(yaml.safe_dump(config(setup, pool), sort_keys=False))
-    return [program, "-m", "headrace", "run", str(path)]
+    return [program, "run", str(path)]
 
 
 def gateways() -> dict[str, Gateway]:

@@ -5,12 +5,13 @@ choices, slots, health checks, request ids, forwarding fields, timeouts, one acc
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import yaml
 
 from bench.peers.model import TLS, WEBSOCKET, Peer, Setup
+from bench.peers.programs import VENV, says
 from bench.processes import free_port
-from headrace.release import installed_version
 
 SLOTS = 2048
 """Per replica: enough for the works to meet no queue, and counted all the same."""
@@ -69,12 +70,18 @@ def _version(weight: int, urls: list[str]) -> dict[str, object]:
 def _command(program: str, setup: Setup) -> list[str]:
     path = setup.directory / CONFIG
     path.write_text(yaml.safe_dump(config(setup), sort_keys=False))
-    return [program, "-m", "headrace", "run", str(path)]
+    return [program, "run", str(path)]
+
+
+def _find() -> str | None:
+    """The installation made for the benchmark, else the one beside the Python that runs this."""
+    beside = Path(sys.executable).parent / "headrace"
+    return next((str(p) for p in (VENV / "bin/headrace", beside) if p.exists()), None)
 
 
 HEADRACE = Peer(
-    find=lambda: sys.executable,
-    version=lambda _: f"headrace {installed_version()}",
+    find=_find,
+    version=says("version"),
     command=_command,
     absent="this repository",
     worker_mark="router.worker",
