@@ -1,6 +1,7 @@
 """The command `headrace`: its verbs in one table, its exit codes in one place.
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon answers.
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon answers,
+4 a simulation exceeded a budget.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from fleet.errors import HeadraceError
 from headrace.cli import local, remote
 from headrace.cli.client import UnreachableError
 from headrace.cli.output import complain
+from headrace.cli.simulate import simulate
 from headrace.cli.status import status
 
 EXIT_FAILED: Final = 1
@@ -29,6 +31,7 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "run": local.run,
     "scale": remote.scale,
     "schema": local.schema,
+    "simulate": simulate,
     "status": status,
     "version": local.version,
     "weights": remote.weights,

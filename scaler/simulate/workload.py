@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 from array import array
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from random import Random
 
 from msgspec import Struct
+
+from fleet.errors import HeadraceError
+from scaler.simulate.distribution import Distribution
+from scaler.simulate.traces import Requests, Trace, Windows
 
 
 class Workload(Struct, frozen=True, kw_only=True):
@@ -31,3 +37,86 @@ def assigned(count: int, weights: Mapping[str, int], rng: Random) -> bytes:
     if not sums or not sums[-1]:
         raise ValueError("no version has a weight above 0")
     return bytes(rng.choices(range(len(weights)), cum_weights=sums, k=count))
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """How a trace is changed before it is run."""
+
+    scale: float = 1.0
+    """Requests in place of one."""
+    speed: float = 1.0
+    """Times as fast; the rate of requests stays as it is, so a run has fewer."""
+    begin: float = 0.0
+    """Seconds of the trace that are left out at its beginning."""
+    length: float | None = None
+    """Seconds of the trace that are run; None: all the rest."""
+
+
+def workload_of(trace: Trace, change: Change, service: Distribution | None, seed: int) -> Workload:
+    """Requests drawn from a trace.
+
+    The requests of a window are spread over it by chance: as a Poisson process, or with gamma
+    gaps where the trace gives their coefficient of variation. Single requests stay at their
+    times; a `scale` draws how often each is repeated, within a mean gap of its time. `service`
+    outranks the trace's own service times. Raises HeadraceError when there are neither, or
+    nothing is left to run.
+    """
+    last = trace.end if change.length is None else min(trace.end, change.begin + change.length)
+    if change.begin >= last:
+        raise HeadraceError(f"nothing is left of the trace: it ends at {trace.end:.6g}s")
+    rng = Random(f"{seed}: arrivals")
+    services: array[float] | None = None
+    if isinstance(trace, Windows):
+        arrivals = array("d", _spread(trace, change, last, rng))
+    else:
+        arrivals, services = _repeated(trace, change, last, rng)
+    if service is not None:
+        services = service.samples(len(arrivals), Random(f"{seed}: services"))
+    if services is None:
+        raise HeadraceError("the trace has no service times: give them with --service")
+    return Workload(arrivals=arrivals, services=services, end=(last - change.begin) / change.speed)
+
+
+def _spread(trace: Windows, change: Change, last: float, rng: Random) -> Iterator[float]:
+    width = trace.width / change.speed
+    first = int(change.begin / trace.width)
+    for place in range(first, math.ceil(last / trace.width)):
+        begin = (place - first) * width
+        expected = trace.counts[place] * change.scale / change.speed
+        cv = 1.0 if trace.cvs is None else trace.cvs[place]
+        if trace.exact:
+            count = int(expected + rng.random())
+            yield from sorted(begin + width * rng.random() for _ in range(count))
+        elif expected > 0:
+            yield from _renewals(begin, begin + width, width / expected, max(cv, 0.01), rng)
+
+
+def _renewals(begin: float, end: float, mean: float, cv: float, rng: Random) -> Iterator[float]:
+    """Arrivals with gamma gaps. The first gap is cut at random, so no window begins in step."""
+    shape = 1 / (cv * cv)
+    at = begin + rng.random() * rng.gammavariate(shape, mean / shape)
+    while at < end:
+        yield at
+        at += rng.gammavariate(shape, mean / shape)
+
+
+def _repeated(
+    trace: Requests, change: Change, last: float, rng: Random
+) -> tuple[array[float], array[float] | None]:
+    each = change.scale / change.speed
+    gap = trace.end / len(trace.arrivals)
+    places: list[tuple[float, int]] = []
+    low, high = bisect_left(trace.arrivals, change.begin), bisect_left(trace.arrivals, last)
+    for number in range(low, high):
+        at = trace.arrivals[number] - change.begin
+        copies = int(each + rng.random())
+        if copies:
+            places.append((at / change.speed, number))
+        for _ in range(copies - 1):
+            moved = min(at + gap * rng.random(), math.nextafter(last - change.begin, 0))
+            places.append((moved / change.speed, number))
+    places.sort()
+    arrivals = array("d", [at for at, _ in places])
+    if trace.services is None:
+        return arrivals, None
+    return arrivals, array("d", [trace.services[number] for _, number in places])

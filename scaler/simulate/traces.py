@@ -1,0 +1,259 @@
+"""Reading recorded traffic: CSV, plain or gzip, into requests or windows of time."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import itertools
+import math
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NoReturn
+
+from msgspec import Struct
+
+from fleet.errors import HeadraceError
+from scaler.simulate.formats import Format, detected
+
+LLM_BASE: Final = 0.05
+"""Seconds a language model takes for any request, in traces that count tokens only."""
+LLM_INPUT: Final = 8000.0
+"""Input tokens it reads in a second."""
+LLM_OUTPUT: Final = 0.02
+"""Seconds an output token takes."""
+
+
+class TraceError(HeadraceError):
+    """A trace that cannot be read; the text names file, line, what was found and expected."""
+
+
+class Requests(Struct, frozen=True, kw_only=True):
+    """Single requests, in the order of their arrival."""
+
+    arrivals: array[float]
+    """Seconds from the first."""
+    services: array[float] | None
+    """Seconds each; None: the trace does not say."""
+    end: float
+    """The last arrival, and the mean gap."""
+
+
+class Windows(Struct, frozen=True, kw_only=True):
+    """How many requests came in each window of time; windows follow each other."""
+
+    width: float
+    """Seconds."""
+    counts: array[float]
+    """Requests of each window: exact if `exact`, else the expected number."""
+    exact: bool
+    cvs: array[float] | None
+    """Coefficient of variation of the gaps of each window; None: 1, a Poisson process."""
+
+    @property
+    def end(self) -> float:
+        """Seconds of all windows together."""
+        return self.width * len(self.counts)
+
+
+Trace = Requests | Windows
+
+
+def read_trace(path: Path, given: Format | None = None, series: str | None = None) -> Trace:
+    """The trace in the file `path`; `given` is its format, by default told from its header.
+
+    `series` chooses one of several in the file. Raises TraceError.
+    """
+    return parse_trace(_text(path), str(path), given, series)
+
+
+def parse_trace(
+    text: str, file: str, given: Format | None = None, series: str | None = None
+) -> Trace:
+    """As `read_trace`, from the text of a file that errors call `file`."""
+    lines = text.splitlines()
+    if not lines:
+        raise TraceError(f"{file}: the trace is empty")
+    if _is_number(lines[0]):
+        return _per_second(lines, file)
+    reader = csv.reader(lines)
+    header = [name.strip() for name in next(reader)]
+    form = given or detected(header)
+    if form is None:
+        raise TraceError(
+            f"{file}:1: columns {', '.join(header)} are of no known format; "
+            "say which holds what with --trace-format time=COLUMN,..."
+        )
+    if not form.header():
+        raise TraceError(f"{file}:1: expected a number of requests, found {header[0]!r}")
+    if absent := form.header() - set(header):
+        raise TraceError(f"{file}:1: no column {', '.join(sorted(absent))} in the header")
+    rows = _Rows(reader, header, form, file)
+    chosen = _chosen(rows, series)
+    return _windows(chosen, rows) if form.windows else _requests(chosen)
+
+
+class _Row(Struct, frozen=True):
+    line: int
+    series: str
+    values: dict[str, float]
+
+
+class _Rows:
+    """The rows of a table as numbers, with errors that name the line."""
+
+    def __init__(
+        self, reader: Iterator[list[str]], header: Sequence[str], form: Format, file: str
+    ) -> None:
+        self.form = form
+        self.file = file
+        self._reader = reader
+        self._width = len(header)
+        self._series = header.index(form.series) if form.series else None
+        self._columns: list[tuple[str, int, Callable[[str], float]]] = [
+            (key, header.index(getattr(form, key)), self._number)
+            for key in sorted(form.columns() - {"series", "time", "wait"})
+        ]
+        if form.time:
+            self._columns.append(("time", header.index(form.time), self._moment))
+
+    def __iter__(self) -> Iterator[_Row]:
+        for line, cells in enumerate(self._reader, start=2):
+            if not cells:
+                continue
+            if len(cells) != self._width:
+                self.fail(line, f"expected {self._width} columns, found {len(cells)}")
+            values = {}
+            for key, index, parse in self._columns:
+                try:
+                    values[key] = parse(cells[index])
+                except ValueError as error:
+                    self.fail(line, f"column {getattr(self.form, key)}: {error}")
+            yield _Row(line, cells[self._series] if self._series is not None else "", values)
+
+    def fail(self, line: int, why: str) -> NoReturn:
+        """Raise TraceError for a line."""
+        raise TraceError(f"{self.file}:{line}: {why}")
+
+    @staticmethod
+    def _number(cell: str) -> float:
+        try:
+            value = float(cell)
+        except ValueError:
+            raise ValueError(f"expected a number, found {cell!r}") from None
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"expected a number from 0, found {cell!r}")
+        return value
+
+    def _moment(self, cell: str) -> float:
+        try:
+            value = float(cell) * self.form.unit
+        except ValueError:
+            try:
+                # a seventh digit of a second, as some traces have, is more than it reads
+                date = datetime.fromisoformat(cell.strip()[:26])
+            except ValueError:
+                raise ValueError(f"expected seconds or a date and time, found {cell!r}") from None
+            return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
+        if not math.isfinite(value):
+            raise ValueError(f"expected seconds or a date and time, found {cell!r}")
+        return value
+
+
+def _chosen(rows: _Rows, series: str | None) -> list[_Row]:
+    """The rows of one series; TraceError when there are several and none is named."""
+    every = list(rows)
+    if not every:
+        raise TraceError(f"{rows.file}: the trace has no rows")
+    names = list(dict.fromkeys(row.series for row in every))
+    if series is None:
+        if len(names) > 1:
+            raise TraceError(
+                f"{rows.file} holds several series; choose one with --series: {', '.join(names)}"
+            )
+        return every
+    if not rows.form.series or series not in names:
+        raise TraceError(f"{rows.file}: no series {series!r}; it has {', '.join(names)}")
+    return [row for row in every if row.series == series]
+
+
+def _requests(rows: list[_Row]) -> Requests:
+    pairs = []
+    for row in rows:
+        values = row.values
+        service = _service(values)
+        arrival = values["time"] if "time" in values else values["end"] - (service or 0.0)
+        pairs.append((arrival, service))
+    pairs.sort(key=lambda pair: pair[0])
+    first, last = pairs[0][0], pairs[-1][0]
+    gap = (last - first) / (len(pairs) - 1) if last > first else 1.0
+    services = [service for _, service in pairs if service is not None]
+    return Requests(
+        arrivals=array("d", [arrival - first for arrival, _ in pairs]),
+        services=array("d", services) if services else None,
+        end=last - first + gap,
+    )
+
+
+def _service(values: dict[str, float]) -> float | None:
+    if "service" in values:
+        return values["service"]
+    if "input" not in values and "output" not in values:
+        return None
+    return LLM_BASE + values.get("input", 0.0) / LLM_INPUT + values.get("output", 0.0) * LLM_OUTPUT
+
+
+def _windows(rows: list[_Row], table: _Rows) -> Windows:
+    """All windows are as wide as the smallest step between two; what a gap leaves out is empty."""
+    if len(rows) < 2:
+        raise TraceError(f"{table.file}: a trace of windows needs at least 2 rows")
+    starts = [row.values["time"] for row in rows]
+    for row, (before, start) in zip(rows[1:], itertools.pairwise(starts), strict=True):
+        if start <= before:
+            table.fail(row.line, "windows must follow each other in time")
+    width = min(later - earlier for earlier, later in itertools.pairwise(starts))
+    number = round((starts[-1] - starts[0]) / width) + 1
+    if number > 100 * len(rows):
+        raise TraceError(f"{table.file}: windows of {width:g} s leave most of the trace empty")
+    counts = array("d", bytes(8 * number))
+    cvs = array("d", [1.0]) * number
+    for row in rows:
+        place = round((row.values["time"] - starts[0]) / width)
+        count = row.values.get("count")
+        counts[place] += row.values["rate"] * width if count is None else count
+        cvs[place] = row.values.get("cv", 1.0)
+    exact = bool(table.form.count)
+    return Windows(width=width, counts=counts, exact=exact, cvs=cvs if table.form.cv else None)
+
+
+def _per_second(lines: list[str], file: str) -> Windows:
+    counts = array("d")
+    for number, line in enumerate(lines, start=1):
+        if not _is_number(line):
+            raise TraceError(f"{file}:{number}: expected a number of requests, found {line!r}")
+        counts.append(float(line))
+    return Windows(width=1.0, counts=counts, exact=True, cvs=None)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and float(text) >= 0
+    except ValueError:
+        return False
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig").read()
+    except OSError as error:
+        raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (EOFError, zlib.error):
+        raise TraceError(f"{path}: the gzip data is damaged") from None
+    except UnicodeDecodeError:
+        raise TraceError(f"{path}: not UTF-8 text") from None
