@@ -18,6 +18,7 @@ from headrace.cli.client import UnreachableError
 from headrace.cli.output import complain
 from headrace.cli.simulate import simulate
 from headrace.cli.status import status
+from headrace.cli.tune import tune
 
 EXIT_FAILED: Final = 1
 EXIT_UNREACHABLE: Final = 3
@@ -33,6 +34,7 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "schema": local.schema,
     "simulate": simulate,
     "status": status,
+    "tune": tune,
     "version": local.version,
     "weights": remote.weights,
 }

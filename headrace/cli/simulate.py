@@ -126,7 +126,7 @@ def simulate(
     from scaler.simulate.workload import Change
 
     budget = Budget(
-        miss_ratio=None if max_miss is None else _share(max_miss),
+        miss_ratio=None if max_miss is None else share("--max-miss", max_miss),
         cost=max_cost,
     )
     setup = setup_of(
@@ -220,9 +220,21 @@ def distribution(option: str, text: str) -> Distribution:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
+def share(option: str, text: str) -> float:
+    """The share given to an option: `1%` or `0.01`."""
+    number = text.removesuffix("%")
+    try:
+        found = float(number) / (100 if number != text else 1)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise typer.BadParameter(f"{text!r} is not a share such as 1% or 0.01", param_hint=option)
+    return found
+
+
 @contextlib.contextmanager
 def progress(total: float) -> Iterator[Callable[[str, int, float], None]]:
-    """A bar on standard error while it is a terminal; `total` simulated seconds make it full."""
+    """A bar on standard error while it is a terminal; `total` of what is told makes it full."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -244,19 +256,6 @@ def write_picture(path: Path, svg: str) -> None:
         path.write_text(svg)
     except OSError as error:
         raise HeadraceError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _share(text: str) -> float:
-    number = text.removesuffix("%")
-    try:
-        share = float(number) / (100 if number != text else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise typer.BadParameter(
-            f"{text!r} is not a share such as 1% or 0.01", param_hint="--max-miss"
-        )
-    return share
 
 
 def _length(trace: Trace, change: Change) -> float:

@@ -1,0 +1,231 @@
+"""`headrace tune`: search a policy's parameters on some traces, and judge them on others."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.options import Json
+from headrace.cli.simulate import (
+    ColdStart,
+    ConfigOption,
+    For,
+    From,
+    Initial,
+    PoolOption,
+    ScaleBy,
+    Seed,
+    Seeds,
+    Series,
+    Service,
+    Slo,
+    Speed,
+    TraceFormat,
+    chosen_policies,
+    distribution,
+    loaded,
+    loaded_trace,
+    progress,
+    seconds,
+    share,
+    write_picture,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fleet.config.schema import Scale
+    from scaler.simulate.knobs import Setting
+    from scaler.simulate.summary import Summary
+    from scaler.simulate.tuning import Scenario, Score
+
+
+def tune(
+    config: ConfigOption,
+    trace: Annotated[
+        list[Path], typer.Option("--trace", metavar="FILE", help="To search on; repeatable.")
+    ],
+    holdout: Annotated[
+        list[Path] | None,
+        typer.Option("--holdout", metavar="FILE", help="To report on; repeatable."),
+    ] = None,
+    pool: PoolOption = None,
+    policy: Annotated[
+        str | None, typer.Option("--policy", help="Which policy. Default: the pool's own.")
+    ] = None,
+    trace_format: TraceFormat = None,
+    series: Series = None,
+    cold_start: ColdStart = "10s",
+    service: Service = None,
+    slo: Slo = "1s",
+    seed: Seed = 0,
+    seeds: Seeds = 1,
+    initial: Initial = None,
+    scale: ScaleBy = 1.0,
+    speed: Speed = 1.0,
+    start: From = "0",
+    length: For = None,
+    points: Annotated[
+        int, typer.Option("--points", min=1, help="Settings tried besides the present.")
+    ] = 40,
+    max_miss: Annotated[
+        str, typer.Option("--max-miss", metavar="SHARE", help="Misses allowed, e.g. 1% or 0.01.")
+    ] = "1%",
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Processes. Default: one a core.")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw misses against replica-hours, as SVG."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the cheapest parameters within a limit of misses; print what to change as a diff."""
+    from fleet.errors import HeadraceError
+    from scaler.simulate.knobs import KNOBS, candidates, with_setting
+    from scaler.simulate.setup import setup_of
+    from scaler.simulate.tuning import Scenario, best, scores, yaml_diff
+    from scaler.simulate.workload import Change
+
+    setup = setup_of(
+        loaded(config),
+        pool,
+        cold_start=distribution("--cold-start", cold_start),
+        slo=seconds("--slo", slo),
+        initial=initial,
+    )
+    ((name, settings),) = chosen_policies(setup.scale, [policy] if policy else None).items()
+    if name not in KNOBS:
+        raise HeadraceError(f"{name!r} has nothing to tune; known are {', '.join(KNOBS)}")
+    change = Change(
+        scale=scale,
+        speed=speed,
+        begin=seconds("--from", start),
+        length=None if length is None else seconds("--for", length),
+    )
+    limit = share("--max-miss", max_miss)
+
+    def scenario(path: Path) -> Scenario:
+        return Scenario(
+            name=str(path),
+            setup=setup,
+            trace=loaded_trace(path, trace_format, series),
+            change=change,
+            service=None if service is None else distribution("--service", service),
+            seeds=tuple(range(seed, seed + seeds)),
+        )
+
+    tried: list[Setting] = [{}, *candidates(name, points, seed)]
+    choices = [with_setting(settings, setting) for setting in tried]
+    searched = _run([scenario(path) for path in trace], choices, jobs or os.cpu_count() or 1)
+    found = scores(tried, searched)
+    chosen = best(found, limit)
+    outside = [scenario(path) for path in holdout or ()]
+    pair = [settings, with_setting(settings, chosen.setting)]
+    judged = dict(
+        zip(map(str, holdout or ()), _run(outside, pair, jobs or os.cpu_count() or 1), strict=True)
+    )
+    if plot is not None:
+        _draw(plot, name, searched, chosen, tried)
+    diff = yaml_diff(setup.pool, settings, chosen.setting)
+    if as_json:
+        _print_json(name, found, chosen, judged)
+    else:
+        _print(found, chosen, judged, diff)
+
+
+def _run(scenarios: Sequence[Scenario], choices: Sequence[Scale], jobs: int) -> list[list[Summary]]:
+    """For each scenario the summary of each choice, in their order."""
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    from scaler.simulate.tuning import evaluate
+
+    size = max(1, -(-len(choices) // (2 * jobs)))
+    parts = [
+        (number, at, choices[at : at + size])
+        for number in range(len(scenarios))
+        for at in range(0, len(choices), size)
+    ]
+    results: dict[tuple[int, int], list[Summary]] = {}
+    # not forked: this process has threads that draw the bar
+    context = get_context("spawn")
+    with progress(len(parts)) as tell, ProcessPoolExecutor(jobs, mp_context=context) as executor:
+        waiting = {
+            executor.submit(evaluate, scenarios[number], part): (number, at)
+            for number, at, part in parts
+        }
+        for future in as_completed(waiting):
+            number, at = waiting[future]
+            results[number, at] = future.result()
+            tell("tuning", len(results), 1.0)
+    return [
+        [s for at in range(0, len(choices), size) for s in results[number, at]]
+        for number in range(len(scenarios))
+    ]
+
+
+def _draw(
+    path: Path,
+    policy: str,
+    searched: Sequence[Sequence[Summary]],
+    chosen: Score,
+    tried: Sequence[Setting],
+) -> None:
+    """The settings tried on the first trace, the present one and the chosen one on top."""
+    from scaler.simulate.draw import draw_frontier
+
+    first = searched[0]
+    points = {
+        "tried": [first[n] for n in range(len(tried))],
+        "present": [first[0]],
+        "chosen": [first[list(tried).index(chosen.setting)]],
+    }
+    write_picture(path, draw_frontier(f"{policy}: settings tried", points))
+
+
+def _print_json(
+    policy: str,
+    found: Sequence[Score],
+    chosen: Score,
+    judged: dict[str, list[Summary]],
+) -> None:
+    import msgspec
+
+    from headrace.cli.output import print_json
+    from scaler.simulate.tuning import frontier
+
+    print_json(
+        msgspec.json.encode(
+            {
+                "policy": policy,
+                "present": found[0],
+                "chosen": chosen,
+                "frontier": frontier(found),
+                "holdout": {
+                    path: {"present": before, "chosen": after}
+                    for path, (before, after) in judged.items()
+                },
+            }
+        )
+    )
+
+
+def _print(
+    found: Sequence[Score], chosen: Score, judged: dict[str, list[Summary]], diff: str
+) -> None:
+    from headrace.cli.output import borderless, console
+
+    rows = [
+        ("searched", f"{100 * s.miss_ratio:.3g}%", f"{s.cost:.3f}", which)
+        for which, s in (("present", found[0]), ("chosen", chosen))
+    ]
+    for path, (before, after) in judged.items():
+        for which, summary in (("present", before), ("chosen", after)):
+            cost = summary.replica_hours / before.replica_hours
+            rows.append((path, f"{100 * summary.miss_ratio:.3g}%", f"{cost:.3f}", which))
+    console().print(borderless(("TRACE", "MISSES", "RELATIVE COST", "SETTINGS"), rows))
+    print(diff or "the present settings are the best of those tried")
