@@ -8,6 +8,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from random import Random
+from typing import Final
 
 from msgspec import Struct
 
@@ -24,6 +25,11 @@ class Workload(Struct, frozen=True, kw_only=True):
     """Seconds each holds its slot; as many as arrivals."""
     end: float
     """When the run ends."""
+
+
+MOST_VARIATION: Final = 5.0
+"""Of gaps; beyond it a window is a handful of clumps, which says more of the estimate than of the
+traffic."""
 
 
 def assigned(count: int, weights: Mapping[str, int], rng: Random) -> bytes:
@@ -83,12 +89,25 @@ def _spread(trace: Windows, change: Change, last: float, rng: Random) -> Iterato
     for place in range(first, math.ceil(last / trace.width)):
         begin = (place - first) * width
         expected = trace.counts[place] * change.scale / change.speed
-        cv = 1.0 if trace.cvs is None else trace.cvs[place]
         if trace.exact:
             count = int(expected + rng.random())
             yield from sorted(begin + width * rng.random() for _ in range(count))
         elif expected > 0:
-            yield from _renewals(begin, begin + width, width / expected, max(cv, 0.01), rng)
+            yield from _renewals(
+                begin, begin + width, width / expected, _variation(trace, place, change), rng
+            )
+
+
+def _variation(trace: Windows, place: int, change: Change) -> float:
+    """The coefficient of variation of a window's gaps, after thinning.
+
+    Thinning to a part p leaves 1 + p (c - 1) of an index of dispersion c (Cox and Isham, Point
+    Processes, 1980), which in the long run is the square of the coefficient.
+    """
+    if trace.cvs is None:
+        return 1.0
+    square = 1 + min(1.0, change.scale) * (trace.cvs[place] ** 2 - 1)
+    return min(MOST_VARIATION, math.sqrt(max(0.0001, square)))
 
 
 def _renewals(begin: float, end: float, mean: float, cv: float, rng: Random) -> Iterator[float]:

@@ -1,0 +1,1 @@
+"""Policies against each other on recorded traffic, in the simulator."""
