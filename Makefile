@@ -5,7 +5,7 @@ PYTHON  ?= python3
 BIN     := $(VENV)/bin
 CONFIG  ?= configs/quickstart.yaml
 
-.PHONY: run test test-compiled lint fuzz check docs bench bench-balance bench-quick clean
+.PHONY: run test test-compiled lint fuzz check docs bench bench-balance bench-quick bench-scaler clean
 
 run: $(VENV)/.installed ## Install and start the quickstart: a gateway with its agents
 	@$(BIN)/python examples/tour.py &
@@ -45,6 +45,9 @@ bench-quick: ## The same in about 4 minutes, with fewer rounds
 bench-balance: $(VENV)/.installed .venv-bench/.headrace ## Compare balance policies, about 12 minutes
 	@bench/install-programs.sh
 	$(BIN)/python -m bench.balance $(BENCH_ARGS)
+
+bench-scaler: $(VENV)/.installed ## Compare the policies on ../shared/traces, about 25 minutes
+	$(BIN)/python -m bench.scaler --publish $(BENCH_ARGS)
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

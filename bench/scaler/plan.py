@@ -63,15 +63,15 @@ TRAFFIC: Final = (
             group="shifting",
             learn=series in ("m-large", "m-small"),
             series=series,
-            change=Change(scale=scale, speed=speed),
+            change=change,
             service="lognormal:2s,6s",
         )
-        for series, scale, speed in (
-            ("deepseek-r1", 0.5, 8.0),
-            ("m-large", 0.04, 112.0),
-            ("m-mid", 0.0045, 112.0),
-            ("m-small", 0.007, 112.0),
-            ("mm-image", 0.8, 8.0),
+        for series, change in (
+            ("deepseek-r1", Change(scale=0.5, speed=12.0)),
+            ("m-large", Change(scale=0.04, speed=24.0, begin=2 * DAY, length=2 * DAY)),
+            ("m-mid", Change(scale=0.0045, speed=24.0, begin=2 * DAY, length=2 * DAY)),
+            ("m-small", Change(scale=0.007, speed=24.0, begin=2 * DAY, length=2 * DAY)),
+            ("mm-image", Change(scale=0.8, speed=12.0)),
         )
     ),
     Traffic(
@@ -79,7 +79,7 @@ TRAFFIC: Final = (
         file="nab_elb_request_count.csv.gz",
         group="shifting",
         learn=True,
-        change=Change(scale=30.0, speed=112.0),
+        change=Change(scale=30.0, speed=24.0, begin=4 * DAY, length=2 * DAY),
         service="exponential:2s",
     ),
     Traffic(
@@ -87,12 +87,12 @@ TRAFFIC: Final = (
         file="nab_nyc_taxi.csv.gz",
         group="shifting",
         learn=False,
-        change=Change(speed=112.0, begin=120 * DAY, length=14 * DAY),
+        change=Change(speed=24.0, begin=123 * DAY, length=2 * DAY),
         service="exponential:2s",
     ),
 )
-"""Long traces go through in three hours: two weeks 112 times as fast, with a rate lowered to some
-requests a second. So a day's rise takes minutes, which is harder than in life."""
+"""Long traces go through in two hours: two days of them 24 times as fast, or one 12 times, at a
+rate lowered to about eight requests a second. A morning's rise of four hours takes ten minutes."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Seconds of a run at most."""
 
 
-FULL: Final = Plan(seeds=5, points=16, longest=10_800.0)
+FULL: Final = Plan(seeds=5, points=12, longest=7200.0)
 QUICK: Final = Plan(seeds=1, points=4, longest=1800.0)
 
 

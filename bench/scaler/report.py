@@ -20,7 +20,7 @@ END: Final = "<!-- end: python -m bench.scaler -->"
 class ColdStart(TypedDict):
     """What was found under one cold start."""
 
-    settings: dict[str, dict[str, float]]
+    settings: dict[str, dict[str, float | str]]
     traces: dict[str, dict[str, dict[str, Any]]]
     """Figures by trace and policy, as `headrace simulate --json` names them."""
 

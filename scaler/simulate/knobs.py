@@ -15,7 +15,8 @@ from fleet.config.units import format_duration
 
 _M = TypeVar("_M", bound=BaseModel)
 
-Setting: TypeAlias = Mapping[str, float]
+Value: TypeAlias = float | str
+Setting: TypeAlias = Mapping[str, Value]
 """A value for each knob, by its path; seconds for durations."""
 
 
@@ -24,26 +25,83 @@ class Knob(Struct, frozen=True, kw_only=True):
 
     path: str
     """Below `scale`, e.g. `up.percent`. `router.` is the first router signal."""
-    values: tuple[float, ...]
-    """Rising."""
+    values: tuple[Value, ...]
+    """All of them are tried as often."""
     duration: bool = False
 
-    def shown(self, value: float | None) -> str:
+    def shown(self, value: Value | None) -> str:
         """As it stands in YAML."""
         if value is None:
             return "null"
+        if isinstance(value, str):
+            return value
         return format_duration(value) if self.duration else f"{value:g}"
+
+
+_SHARES: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_UTILIZATION: Final = Knob(path="router.utilization", values=_SHARES)
+
+
+def _seconds(path: str, *values: float) -> Knob:
+    return Knob(path=path, values=values, duration=True)
 
 
 KNOBS: Final[Mapping[str, tuple[Knob, ...]]] = MappingProxyType(
     {
-        "target": (
-            Knob(path="router.utilization", values=(0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
+        "apa": (
+            Knob(path="apa.target_utilization", values=_SHARES),
+            _seconds("apa.window", 10.0, 30.0, 60.0, 120.0),
+            _seconds("apa.scale_down_cooldown_window", 60.0, 120.0, 300.0, 600.0),
+            Knob(path="apa.max_scale_up_rate", values=(1.5, 2.0, 4.0)),
+        ),
+        "hpa": (
+            _UTILIZATION,
+            _seconds("hpa.sync_period", 1.0, 5.0, 15.0, 30.0),
+            _seconds("hpa.scale_down.stabilization_window", 0.0, 60.0, 120.0, 300.0, 600.0),
+            Knob(path="hpa.tolerance", values=(0.0, 0.05, 0.1, 0.2)),
+        ),
+        "keda": (
+            _UTILIZATION,
+            _seconds("keda.polling_interval", 1.0, 5.0, 15.0, 30.0),
+            _seconds("keda.hpa.sync_period", 1.0, 5.0, 15.0, 30.0),
+            _seconds("keda.hpa.scale_down.stabilization_window", 0.0, 60.0, 120.0, 300.0, 600.0),
+        ),
+        "kpa": (
+            Knob(path="kpa.target_utilization", values=_SHARES),
+            _seconds("kpa.stable_window", 10.0, 30.0, 60.0, 120.0),
+            Knob(path="kpa.panic_threshold_percentage", values=(120.0, 150.0, 200.0, 400.0)),
+            _seconds("kpa.scale_down_delay", 0.0, 60.0, 120.0, 300.0, 600.0),
+        ),
+        "nomad": (
+            _UTILIZATION,
+            _seconds("nomad.evaluation_interval", 1.0, 5.0, 10.0, 30.0),
+            _seconds("nomad.cooldown", 0.0, 15.0, 60.0, 120.0, 300.0),
+            Knob(path="nomad.threshold", values=(0.01, 0.05, 0.1, 0.2)),
+        ),
+        "ray": (
+            Knob(path="ray.target_ongoing_requests", values=(1.0, 1.5, 2.0, 2.5, 3.0, 3.5)),
+            _seconds("ray.look_back_period", 5.0, 10.0, 30.0, 60.0),
+            _seconds("ray.upscale_delay", 0.0, 2.0, 10.0, 30.0),
+            _seconds("ray.downscale_delay", 60.0, 120.0, 300.0, 600.0),
+        ),
+        "slo": (
             Knob(
-                path="stabilization",
-                values=(0.0, 30.0, 60.0, 120.0, 300.0, 600.0),
-                duration=True,
+                path="slo",
+                values=tuple(
+                    f"p{share} wait {wait}"
+                    for share in ("90", "95", "98", "99", "99.9")
+                    for wait in ("100ms", "250ms", "500ms", "1s", "2s")
+                ),
             ),
+        ),
+        "step": (
+            _UTILIZATION,
+            _seconds("step.cooldown", 0.0, 10.0, 30.0, 60.0, 120.0),
+            _seconds("stabilization", 0.0, 60.0, 120.0, 300.0, 600.0),
+        ),
+        "target": (
+            _UTILIZATION,
+            _seconds("stabilization", 0.0, 30.0, 60.0, 120.0, 300.0, 600.0),
             Knob(path="tolerance", values=(0.0, 0.05, 0.1, 0.2)),
         ),
     }
@@ -51,7 +109,7 @@ KNOBS: Final[Mapping[str, tuple[Knob, ...]]] = MappingProxyType(
 """By policy."""
 
 
-def value_of(settings: Scale, knob: Knob) -> float | None:
+def value_of(settings: Scale, knob: Knob) -> Value | None:
     """What a knob stands at; None where the configuration says null.
 
     Raises AttributeError for a path that is not there.
@@ -62,7 +120,7 @@ def value_of(settings: Scale, knob: Knob) -> float | None:
         value, parts = _router(settings), parts[1:]
     for part in parts:
         value = getattr(value, part)
-    return None if value is None else float(value)
+    return value if value is None or isinstance(value, str) else float(value)
 
 
 def with_setting(settings: Scale, setting: Setting) -> Scale:
@@ -86,7 +144,7 @@ def candidates(policy: str, count: int, seed: int) -> list[Setting]:
     parameters matter (Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, 2012).
     """
     rng, knobs = Random(f"{seed}: {policy}"), KNOBS[policy]
-    found: dict[tuple[float, ...], Setting] = {}
+    found: dict[tuple[Value, ...], Setting] = {}
     for _ in range(20 * count):
         values = tuple(rng.choice(knob.values) for knob in knobs)
         found[values] = {knob.path: v for knob, v in zip(knobs, values, strict=True)}
@@ -99,7 +157,7 @@ def _router(settings: Scale) -> RouterSignal:
     return next((s.router for s in settings.signals if s.router is not None), RouterSignal())
 
 
-def _replaced(model: _M, parts: list[str], value: float) -> _M:
+def _replaced(model: _M, parts: list[str], value: Value) -> _M:
     name, *rest = parts
     old = getattr(model, name)
     new: Any = _replaced(old, rest, value) if rest else value

@@ -146,7 +146,7 @@ def test_a_drain_ends_at_its_timeout_and_cuts_what_is_left() -> None:
 
 
 def test_from_zero_a_request_waits_for_its_replica() -> None:
-    settings = Scale(min=0, max=4)
+    settings = Scale(min=0, max=4, policy="target")
     versions = (VersionSetup(name="v1", weight=100, slots=2),)
     pool = setup(scale=settings, initial=0, queue_timeout=60.0, versions=versions)
     run = simulate(pool, requests((7.3, 1.0), end=30.0), PolicyController(settings))

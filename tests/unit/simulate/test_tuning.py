@@ -1,0 +1,135 @@
+"""Searching parameters: what is drawn, what is chosen, what is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fleet.config.load import load_text
+from fleet.config.schema import Scale
+from headrace.cli.app import create_cli
+from scaler.policies import POLICIES
+from scaler.simulate.knobs import KNOBS, candidates, value_of, with_setting
+from scaler.simulate.session import with_policy
+from scaler.simulate.summary import Summary
+from scaler.simulate.tuning import Score, best, best_at_cost, frontier, scores, yaml_diff
+
+DRIVER = "    driver: {process: {command: [agent]}}"
+
+
+def summary(misses: float, hours: float) -> Summary:
+    return Summary(
+        miss_ratio=misses,
+        wait_p50_s=0.0,
+        wait_p95_s=0.0,
+        wait_p99_s=0.0,
+        replica_hours=hours,
+        cost=hours,
+        starts=0,
+        flips_300s=0,
+        cut=0,
+    )
+
+
+def score(misses: float, cost: float) -> Score:
+    return Score(setting={"tolerance": misses}, miss_ratio=misses, cost=cost)
+
+
+def test_every_policy_can_be_tuned() -> None:
+    assert list(KNOBS) == list(POLICIES)
+
+
+@pytest.mark.parametrize("policy", KNOBS)
+def test_every_knob_turns_its_own_key_to_a_value_that_is_valid_yaml(policy: str) -> None:
+    settings = with_policy(Scale(max=9), policy)
+    for knob in KNOBS[policy]:
+        for value in knob.values:
+            turned = with_setting(settings, {knob.path: value})
+            assert value_of(turned, knob) == value
+            diff = yaml_diff("a", settings, {knob.path: value})
+            if not diff:
+                continue
+            lines = [line[1:] for line in diff.splitlines() if not line.startswith("-")]
+            head, name, scale, *rest = lines
+            text = [head, name, DRIVER, scale, f"      policy: {policy}", *rest]
+            pool = load_text("\n".join(text), Path("a.yml"), {}).pools["a"]
+            assert value_of(pool.scale, knob) == value
+
+
+def test_a_turned_knob_leaves_the_other_settings() -> None:
+    before = Scale(max=9)
+    after = with_setting(before, {"router.utilization": 0.5, "stabilization": 30.0})
+    assert after.model_copy(update={"signals": (), "stabilization": None}) == before
+
+
+def test_candidates_are_drawn_once_each_and_by_seed() -> None:
+    drawn = candidates("target", 30, 1)
+    assert len({tuple(one.values()) for one in drawn}) == 30
+    assert drawn == candidates("target", 30, 1) != candidates("target", 30, 2)
+    assert len(candidates("slo", 1000, 1)) == 25
+
+
+def test_a_long_trace_counts_no_more_than_a_short_one() -> None:
+    results = [[summary(0.1, 100.0), summary(0.0, 150.0)], [summary(0.3, 1.0), summary(0.1, 0.5)]]
+    base, other = scores([{}, {"tolerance": 0.0}], results)
+    assert (base.miss_ratio, base.cost) == (pytest.approx(0.2), 1.0)
+    assert (other.miss_ratio, other.cost) == (pytest.approx(0.05), 1.0)
+
+
+def test_the_cheapest_within_the_limit_is_best_and_else_the_fewest_misses() -> None:
+    found = [score(0.05, 1.0), score(0.009, 1.4), score(0.001, 1.6), score(0.01, 1.3)]
+    assert best(found, 0.01).cost == 1.3
+    assert best(found, 0.0001).cost == 1.6
+    assert best_at_cost(found, 1.5).miss_ratio == 0.009
+    assert best_at_cost(found, 0.5).cost == 1.0
+
+
+def test_the_frontier_has_no_point_that_another_beats_in_both() -> None:
+    found = [score(0.05, 1.0), score(0.06, 1.1), score(0.01, 1.3), score(0.02, 1.3)]
+    assert [(s.miss_ratio, s.cost) for s in frontier(found)] == [(0.05, 1.0), (0.01, 1.3)]
+
+
+def test_the_diff_shows_old_and_new_where_they_stand() -> None:
+    settings = with_policy(Scale(max=9), "hpa")
+    setting = {"router.utilization": 0.5, "hpa.sync_period": 5.0, "hpa.tolerance": 0.1}
+    assert yaml_diff("llm", settings, setting).splitlines() == [
+        " pools:",
+        "   llm:",
+        "     scale:",
+        "       signals:",
+        "         - router:",
+        "-            utilization: 0.7",
+        "+            utilization: 0.5",
+        "       hpa:",
+        "-        sync_period: 15s",
+        "+        sync_period: 5s",
+    ]
+    assert yaml_diff("llm", settings, {}) == ""
+
+
+@pytest.mark.slow
+def test_the_verb_searches_on_some_traces_and_judges_on_others(tmp_path: Path) -> None:
+    config, learn, other = (tmp_path / name for name in ("a.yml", "learn.csv", "other.csv"))
+    config.write_text(
+        "pools: {a: {concurrency: 2, scale: {max: 20}, driver: {process: {command: [x]}}}}"
+    )
+    learn.write_text("5\n" * 60 + "30\n" * 60)
+    other.write_text("9\n" * 90)
+    picture = tmp_path / "tune.svg"
+    result = CliRunner().invoke(
+        create_cli(),
+        [
+            "tune", "--config", str(config), "--trace", str(learn), "--holdout", str(other),
+            "--service", "exponential:300ms", "--points", "2", "--jobs", "1", "--policy", "target",
+            "--plot", str(picture), "--json",
+        ],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert set(found) == {"policy", "present", "chosen", "frontier", "holdout"}
+    assert found["present"]["cost"] == 1.0
+    assert set(found["holdout"][str(other)]) == {"present", "chosen"}
+    assert picture.read_text().count("<circle") == 5
