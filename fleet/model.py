@@ -143,6 +143,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     proposals: tuple[Proposal, ...] = ()
     limits: tuple[str, ...] = ()
     """Guardrails that changed `wanted` to `desired`, in the order they applied."""
+    seen: Observation | None = None
+    """What it was decided on; None in records of releases that did not keep it."""
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -181,6 +181,7 @@ def _decision(version: _Version, size: int, bound: tuple[Limit, ...]) -> Decisio
         reason=_sentence(version, size, direction, limits),
         proposals=version.want.proposals,
         limits=tuple(map(str, limits)),
+        seen=seen,
     )
 
 

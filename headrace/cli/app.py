@@ -16,6 +16,8 @@ from fleet.errors import HeadraceError
 from headrace.cli import local, remote
 from headrace.cli.client import UnreachableError
 from headrace.cli.output import complain
+from headrace.cli.record import record
+from headrace.cli.replay import replay
 from headrace.cli.simulate import simulate
 from headrace.cli.status import status
 from headrace.cli.tune import tune
@@ -28,7 +30,9 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "decisions": remote.decisions,
     "drain": remote.drain,
     "events": remote.events,
+    "record": record,
     "reload": remote.reload,
+    "replay": replay,
     "run": local.run,
     "scale": remote.scale,
     "schema": local.schema,
