@@ -10,8 +10,8 @@ same `Observation`, with the readings of the same `RouterReadings`, and decides 
 `decide_pool`. A replica chosen to leave takes nothing new and ends with its last request.
 
 What is not: replicas never fail, an admitted request never does, a version is drawn by its weight
-(no affinity), all workers share one queue, and readings from outside (Redis, Prometheus) and of
-a first byte's latency are absent.
+(no affinity), all workers share one queue, which has no classes, tenants or delays, and readings
+from outside (Redis, Prometheus) and of the latencies of replies are absent.
 
 The loop handles two kinds of events as fast as Python does, arrivals from an array and ends from
 a heap, and stops for all others: ticks, and replicas that have started.

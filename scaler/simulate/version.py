@@ -163,7 +163,7 @@ class SimVersion:
     def totals(self) -> VersionTotals:
         """The counters that the router's readings are made of.
 
-        A first byte's latency is not simulated: that histogram stays empty.
+        The latencies of replies are not simulated: those histograms stay empty.
         """
         nothing = (0,) * BUCKETS
         return VersionTotals(
@@ -187,6 +187,8 @@ class SimVersion:
             wait_sum=0.0,
             first_byte=nothing,
             first_byte_sum=0.0,
+            chunk_gap=nothing,
+            chunk_gap_sum=0.0,
         )
 
     def waits(self) -> tuple[int, ...]:
