@@ -13,7 +13,21 @@ from fleet.model import Decision, Event, Replica
 from fleet.telemetry.slab import VersionTotals
 
 
-class Gateway(Protocol):
+class Traffic(Protocol):
+    """Whose traffic is scaled for: one gateway's, or that of several."""
+
+    def totals(self, pool: str, version: str) -> VersionTotals:
+        """Counters of a version since it was first seen, summed over all workers."""
+        ...
+
+    def slots_per_replica(self, pool: str, version: str) -> int | None:
+        """Slots that a ready replica uses on the average, found out or as configured; None when
+        none is ready.
+        """
+        ...
+
+
+class Gateway(Traffic, Protocol):
     """The data plane, as the control loop sees it."""
 
     def publish(self, pool: str, replicas: Sequence[Replica]) -> None:
@@ -30,16 +44,6 @@ class Gateway(Protocol):
 
     def in_flight(self, replica: Replica) -> int:
         """Leases held on `replica` now, over all workers."""
-        ...
-
-    def slots_per_replica(self, pool: str, version: str) -> int | None:
-        """Slots that a ready replica uses on the average, found out or as configured; None when
-        none is ready.
-        """
-        ...
-
-    def totals(self, pool: str, version: str) -> VersionTotals:
-        """Counters of a version since it was first seen, summed over all workers."""
         ...
 
     def allocate_cell(self) -> int:

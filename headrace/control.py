@@ -4,6 +4,7 @@
     gateway    listeners, slab, workers                      headrace.gateway
     replicas   drivers, health, membership                   scaler.replicas
     scaler     signals, policies, decisions                  scaler.loop
+    cluster    this daemon as one of several, if so wanted   headrace.cluster
     operator   the verbs behind admin API, CLI and signals   headrace.operator
     admin      the HTTP side of the verbs                    headrace.admin
 
@@ -34,7 +35,9 @@ from fleet.config.watch import changes
 from fleet.errors import HeadraceError, StoreUnavailableError
 from fleet.model import Event
 from fleet.store.client import Store
+from fleet.store.cluster import overrides_name
 from fleet.store.embedded import EmbeddedStore
+from headrace import cluster
 from headrace import overrides as kept
 from headrace.admin import create_app, serve
 from headrace.gateway import WorkerGateway
@@ -95,11 +98,16 @@ class Control:
             else None
         )
         self._store_url = self._embedded.url if self._embedded else config.store
-        self._store = Store(self._store_url, self._clock, on_event=self._event)
+        self._store = Store(
+            self._store_url,
+            self._clock,
+            member=cluster.member_name(config.cluster) if config.cluster else None,
+            on_event=self._event,
+        )
         self._recorder = LoggedRecorder(self._store)
         self._gateway = WorkerGateway(
             config.workers,
-            on_demand=lambda pool, _version: self._scaler.kick(pool),
+            on_demand=lambda pool, _version: self._demand(pool),
             on_suspect=lambda replica: self._replicas.suspect(replica),  # noqa: PLW0108 - made later
             on_worker=self._worker_changed,
             on_event=self._event,
@@ -114,13 +122,17 @@ class Control:
             config_dir=path.parent,
             redis_url=self._store_url,
         )
+        seat = (
+            cluster.seat(config.cluster, self._gateway, self._replicas) if config.cluster else None
+        )
         self._scaler = ScalerLoop(
-            self._gateway,
+            seat or self._gateway,
             self._recorder,
             self._clock,
-            apply=self._replicas.set_desired,
-            counts=self._replicas.counts,
+            apply=seat.apply if seat else self._replicas.set_desired,
+            counts=seat.counts if seat else self._replicas.counts,
         )
+        self._overrides_name = overrides_name(config.cluster.name if config.cluster else None)
         self.operator = Operator(
             path,
             config,
@@ -132,6 +144,22 @@ class Control:
             log_lines_dropped=lambda: self._sink.dropped + log.dropped,
             clock=self._clock,
             recorder=self._recorder,
+            overrides_name=self._overrides_name,
+            cluster=lambda: self._member.status() if self._member else None,
+        )
+        self._member = (
+            cluster.member(
+                config.cluster,
+                seat,
+                store=self._store,
+                scaler=self._scaler,
+                operator=self.operator,
+                configure=self._configure_scaler,
+                recorder=self._recorder,
+                clock=self._clock,
+            )
+            if config.cluster and seat
+            else None
         )
         self._notifier = Notifier.from_environment()
         self._stop = stop
@@ -142,6 +170,15 @@ class Control:
 
     def _event(self, event: Event) -> None:
         self._recorder.event(event)
+
+    def _demand(self, pool: str) -> None:
+        if self._member is None:
+            self._scaler.kick(pool)
+        else:
+            self._member.demand(pool)
+
+    def _configure_scaler(self) -> None:
+        self._scaler.configure(self.operator.config, self._store_url, self.operator.weights())
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT, then drain. Gives the exit status."""
@@ -192,10 +229,12 @@ class Control:
             )
             server = await serve(app, admin.listen)
             stack.push_async_callback(server.stop)
+            if self._member is not None:
+                stack.push_async_callback(self._member.leave)
             stack.push_async_callback(self._end_tasks)
             self._spawn(self._watch(), "config watch")
             self._spawn(self._reload_at_hangup(), "reload")
-            self._spawn(self._scale(config), "scaler")
+            self._spawn(self._scale(), "scaler")
             self._spawn(self._notifier.watchdog(self._stop), "watchdog")
             _log.info(
                 "running",
@@ -211,21 +250,24 @@ class Control:
             self._replicas_stopped = True
             await self._replicas.stop()
 
-    async def _scale(self, config: Config) -> None:
+    async def _scale(self) -> None:
         """Take up the stored state if the store answers in time, then scale until the end."""
         if await self._store.wait_connected(STATE_WAITED_FOR):
             with contextlib.suppress(StoreUnavailableError):
-                if state := await self._store.get("scaler"):
+                if self._member is None and (state := await self._store.get("scaler")):
                     self._scaler.restore(state)
                 await self._restore_overrides()
-        self._scaler.configure(self.operator.config, self._store_url, self.operator.weights())
-        self._spawn(self._save_state(), "scaler state")
         if not self.operator.restored:
             self._spawn(self._restore_late(), "restore")
+        if self._member is not None:
+            await self._member.run(self._stop)
+            return
+        self._configure_scaler()
+        self._spawn(self._save_state(), "scaler state")
         await self._scaler.run(self._stop)
 
     async def _restore_overrides(self) -> None:
-        await self.operator.restore(kept.decode(await self._store.get("overrides")))
+        await self.operator.restore(kept.decode(await self._store.get(self._overrides_name)))
 
     async def _restore_late(self) -> None:
         """Take up what was set by hand whenever the store answers at last."""

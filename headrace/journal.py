@@ -8,7 +8,18 @@ from fleet.model import Decision, Event
 from fleet.ports import Recorder
 
 _WARNINGS = frozenset(
-    {"backoff", "ejected", "exited", "killed", "lost", "rejected", "unhealthy", "died"}
+    {
+        "alone",
+        "backoff",
+        "died",
+        "ejected",
+        "exited",
+        "fenced",
+        "killed",
+        "lost",
+        "rejected",
+        "unhealthy",
+    }
 )
 
 _log = structlog.get_logger("event")

@@ -25,6 +25,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from fleet.cluster import ClusterStatus, Role
 from fleet.model import ReplicaState
 from fleet.telemetry.histogram import BOUNDS
 from fleet.telemetry.slab import SHED_REASONS, BandTotals, VersionTotals
@@ -106,6 +107,11 @@ def _of_workers(read: Callable[[WorkerStatus], float]) -> Callable[[Status], Sam
 
 def _one(read: Callable[[Status], float]) -> Callable[[Status], Samples]:
     return lambda status: [((), read(status))]
+
+
+def _of_cluster(read: Callable[[ClusterStatus], float]) -> Callable[[Status], Samples]:
+    """Only where the daemon is one of several."""
+    return lambda status: [((), read(status.cluster))] if status.cluster is not None else []
 
 
 def _requests(status: Status) -> Samples:
@@ -221,6 +227,18 @@ METRICS: Final[dict[str, Metric]] = {
         labels=_VERSION,
         read=_of_traffic(lambda totals: totals.client_aborts),
     ),
+    "headrace_cluster_fenced_writes_total": Metric(
+        kind="counter",
+        help="Writes of this daemon that the store refused because it leads no longer.",
+        unit="writes",
+        read=_of_cluster(lambda cluster: cluster.fenced),
+    ),
+    "headrace_cluster_members": Metric(
+        kind="gauge",
+        help="Daemons that share the scaling, as the plan this one follows has them.",
+        unit="daemons",
+        read=_of_cluster(lambda cluster: len(cluster.members)),
+    ),
     "headrace_config_generation": Metric(
         kind="gauge",
         help="Generation of the configuration in force; grows by one with each reload applied.",
@@ -323,6 +341,18 @@ METRICS: Final[dict[str, Metric]] = {
         unit="requests",
         labels=_VERSION,
         read=_of_versions(lambda version: version.in_flight),
+    ),
+    "headrace_leader": Metric(
+        kind="gauge",
+        help="1 while this daemon decides for its cluster, else 0.",
+        unit="1",
+        read=_of_cluster(lambda cluster: cluster.role is Role.LEADER),
+    ),
+    "headrace_leader_changes_total": Metric(
+        kind="counter",
+        help="Times that this daemon saw another leader than before.",
+        unit="changes",
+        read=_of_cluster(lambda cluster: cluster.leader_changes),
     ),
     "headrace_lease_seconds_total": Metric(
         kind="counter",

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
+from fleet.cluster import ClusterStatus
 from fleet.model import Decision, Event, Replica
 from fleet.telemetry.slab import BandTotals, VersionTotals
 
@@ -139,6 +140,8 @@ class Status(Struct, frozen=True, kw_only=True):
     reloads_rejected: int = 0
     log_lines_dropped: int = 0
     refused: RefusedConnections = RefusedConnections()
+    cluster: ClusterStatus | None = None
+    """None: this daemon is not one of several."""
 
 
 class ReloadResult(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from fleet.clock import Clock
+from fleet.cluster import ClusterStatus
 from fleet.config.load import ConfigError, load
 from fleet.config.restart import changed_keys_needing_restart
 from fleet.config.schema import MAX_REPLICAS, MAX_WEIGHT, Config, Pool
@@ -30,6 +31,7 @@ from headrace.operations import PoolStatus, ReloadResult, Status
 from headrace.overrides import Overrides, SizeOverride, WeightOverride
 from headrace.release import installed_version
 from headrace.supervisor import Worker
+from scaler.cluster.planning import BUSY_FOR, Bounds
 from scaler.loop import ScalerLoop
 from scaler.replicas import ReplicaManager
 
@@ -52,7 +54,10 @@ class Operator:
         log_lines_dropped: Callable[[], int],
         clock: Clock,
         recorder: Recorder,
+        overrides_name: str = "overrides",
+        cluster: Callable[[], ClusterStatus | None] = lambda: None,
     ) -> None:
+        """`overrides_name` is where the store keeps what is set by hand."""
         self.config = config
         self._started_with = config
         self._path = path
@@ -64,6 +69,8 @@ class Operator:
         self._log_lines_dropped = log_lines_dropped
         self._clock = clock
         self._recorder = recorder
+        self._overrides_name = overrides_name
+        self._cluster = cluster
         self._overrides = Overrides()
         self.restored = False
         """What was set by hand before the start has been read from the store."""
@@ -121,6 +128,7 @@ class Operator:
             reloads_rejected=self._reloads_rejected,
             refused=snapshot.refused_connections(gateway),
             log_lines_dropped=snapshot.log_lines_dropped(gateway) + self._log_lines_dropped(),
+            cluster=self._cluster(),
         )
 
     def _pool_status(self, pool: str) -> PoolStatus:
@@ -300,6 +308,30 @@ class Operator:
         if self._weights_touched or self._sizes_touched:
             await self._save()
 
+    def follow(self, stored: bytes | None) -> None:
+        """Take up what was set by hand at any member of the cluster, in place of what was."""
+        overrides = kept.decode(stored).fitting(self.config, self._clock.wall())
+        if not self.restored or self._overrides == overrides:
+            return
+        self._overrides = overrides
+        for pool in self.config.pools:
+            self._gateway.set_weights(pool, self._overrides.weights_of(self.config, pool))
+            size = self._overrides.sizes.get(pool)
+            self._scaler.set_override(
+                pool, size.replicas if size else None, size.until if size else None
+            )
+        self._scaler.configure(self.config, self._store_url, self.weights())
+
+    def bounds(self, pool: str) -> Bounds:
+        """What a plan for the whole cluster must know of a pool."""
+        scale = self.config.pools[pool].scale
+        size = self._overrides.sizes.get(pool)
+        held = size is not None and size.holds(self._clock.wall())
+        return Bounds(
+            most=size.replicas if size is not None and held else scale.max,
+            lately=BUSY_FOR if scale.stabilization is None else scale.stabilization,
+        )
+
     async def drain_all(self, hurry: asyncio.Event) -> None:
         """Stop accepting, and wait for what is under way, or for `hurry`."""
         self._draining = True
@@ -317,7 +349,7 @@ class Operator:
             _log.warning("kept for the next start only once the store has answered")
             return
         try:
-            await self._store.set("overrides", kept.encode(self._overrides))
+            await self._store.set(self._overrides_name, kept.encode(self._overrides))
         except StoreUnavailableError as error:
             _log.warning("not kept for the next start", reason=str(error))
 

@@ -100,13 +100,14 @@ def pool_status(
         states = [r.state for r in own]
         totals = gateway.totals(name, version)
         decision = scaler.latest(name, version)
+        desired = replicas.desired(name, version)
         ready = states.count(ReplicaState.READY)
         versions.append(
             VersionStatus(
                 version=version,
                 weight=weights[version],
                 effective_weight=in_force.get(version, 0),
-                desired=decision.desired if decision else len(own),
+                desired=len(own) if desired is None else desired,
                 ready=ready,
                 starting=states.count(ReplicaState.STARTING) + states.count(ReplicaState.BACKOFF),
                 unhealthy=states.count(ReplicaState.UNHEALTHY),

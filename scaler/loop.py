@@ -12,7 +12,7 @@ from msgspec import Struct
 from fleet.clock import Clock
 from fleet.config.schema import Config, Pool, Signal
 from fleet.model import Decision, Event
-from fleet.ports import Gateway, Recorder
+from fleet.ports import Recorder, Traffic
 from scaler import state as kept
 from scaler.decide import Override
 from scaler.members import Counts
@@ -42,7 +42,7 @@ class ScalerLoop:
 
     def __init__(
         self,
-        gateway: Gateway,
+        gateway: Traffic,
         recorder: Recorder,
         clock: Clock,
         *,
@@ -149,14 +149,27 @@ class ScalerLoop:
             monotonic=self._clock.monotonic(),
         )
 
-    def restore(self, state: bytes) -> None:
+    def versions(self) -> dict[str, tuple[str, ...]]:
+        """The versions that are scaled, by pool."""
+        return {name: tuple(loop.pool.slots) for name, loop in self._pools.items()}
+
+    def begin_anew(self) -> None:
+        """Forget every pool and what was decided; to be called before `configure`, and not while
+        `run` does.
+        """
+        self._pools.clear()
+        self._signals.clear()
+        self._restored.clear()
+
+    def restore(self, state: bytes, age: float | None = None) -> None:
         """Go on from what `state` gave; to be called before `configure`.
 
-        What is too old or cannot be read is left out: sizes then begin with the replicas found.
+        `age` is that of the state in seconds, where the wall clock cannot tell. What is too old or
+        cannot be read is left out: sizes then begin with the replicas found.
         """
         try:
             self._restored = kept.load(
-                state, wall=self._clock.wall(), monotonic=self._clock.monotonic()
+                state, wall=self._clock.wall(), monotonic=self._clock.monotonic(), age=age
             )
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             _log.warning("the stored state cannot be read", reason=str(error))

@@ -13,7 +13,7 @@ from fleet.clock import Clock
 from fleet.config.merge import effective_concurrency, effective_process
 from fleet.config.schema import Pool, Scale
 from fleet.model import Decision, Observation
-from fleet.ports import Gateway, Recorder
+from fleet.ports import Recorder, Traffic
 from scaler.decide import Override, decide_pool
 from scaler.members import Counts
 from scaler.signals.pool import PoolSignals
@@ -59,7 +59,7 @@ class PoolLoop:
         signals: PoolSignals,
         state: PoolState,
         *,
-        gateway: Gateway,
+        gateway: Traffic,
         recorder: Recorder,
         clock: Clock,
         apply: Callable[[str, Mapping[str, int]], None],

@@ -124,6 +124,10 @@ class ReplicaManager:
                 self._desired[pool, version] = number
         self._roster.touch(pool)
 
+    def desired(self, pool: str, version: str) -> int | None:
+        """What `set_desired` said of a version; None: nothing yet."""
+        return self._desired.get((pool, version))
+
     def counts(self, pool: str, version: str) -> Counts:
         """Replicas of a version by state, now; all zero for an unknown one."""
         return self._roster.counts(pool, version)

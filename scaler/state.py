@@ -59,15 +59,18 @@ def save(pools: Mapping[str, PoolState], *, wall: float, monotonic: float) -> by
     return _encode(Saved(wall=wall, monotonic=monotonic, pools=pools))
 
 
-def load(data: bytes, *, wall: float, monotonic: float) -> dict[str, PoolState]:
-    """What `save` wrote, in terms of the clocks now; only
-    forecasts when older than LONGEST_BREAK.
+def load(
+    data: bytes, *, wall: float, monotonic: float, age: float | None = None
+) -> dict[str, PoolState]:
+    """What `save` wrote, in terms of the clocks now; only forecasts when
+    older than LONGEST_BREAK.
 
-    A wall clock that was set back counts as no time passed. Raises msgspec.MsgspecError (a
-    ValueError) when `data` is not a saved state.
+    `age` is how many seconds ago it was saved; without it the wall clock tells, and one that was
+    set back counts as no time passed. Raises msgspec.MsgspecError (a ValueError) when `data` is
+    not a saved state.
     """
     saved = _decode(data)
-    passed = max(0.0, wall - saved.wall)
+    passed = max(0.0, wall - saved.wall if age is None else age)
     if passed > LONGEST_BREAK:
         forecasts = {n: pool.forecasts for n, pool in saved.pools.items() if pool.forecasts}
         return {name: PoolState({}, kept) for name, kept in forecasts.items()}

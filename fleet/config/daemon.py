@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from fleet.config.base import Model
-from fleet.config.kinds import Address
+from fleet.config.expected import ExpectedError
+from fleet.config.kinds import Address, Name
+from fleet.config.units import DURATION_PATTERN, parse_duration
+
+_SHORTEST_LEASE: Final = 1.0
+_LONGEST_LEASE: Final = 60.0
+
+
+def _lease(value: object) -> float:
+    seconds = parse_duration(value)
+    if not _SHORTEST_LEASE <= seconds <= _LONGEST_LEASE:
+        raise ExpectedError("a duration from 1s to 60s", value)
+    return seconds
+
+
+LeaseDuration = Annotated[
+    float,
+    BeforeValidator(_lease),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
+]
 
 
 class Admin(Model):
@@ -18,6 +37,23 @@ class Admin(Model):
         None,
         description="Bearer token asked of every admin request except `/healthz` and `/readyz`. "
         "Required when `listen` is not a loopback address.",
+    )
+
+
+class Cluster(Model):
+    """Several daemons that scale the same pools together; one of them decides at a time.
+
+    All have the same `name`, `lease`, `store` and pools, and each its own `member`.
+    """
+
+    name: Name = Field(description="Which cluster, among those that share a store.")
+    member: Name | None = Field(
+        None, description="This daemon's name in it. Default: the host's name."
+    )
+    lease: LeaseDuration = Field(
+        3.0,
+        description="A leader that has not been heard for so long is replaced; 1s to 60s. A new "
+        "one decides after at most a sixth more.",
     )
 
 

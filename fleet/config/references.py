@@ -38,6 +38,7 @@ def findings(data: Data, document: Document) -> Iterator[Finding]:
         yield from _routes(data, document)
         yield from _listeners(data, document)
         yield from _admin_token(data, document)
+        yield from _cluster(data)
         yield from _replica_names(data)
         yield from _signals(data)
         yield from _sizes(data)
@@ -149,6 +150,12 @@ def _admin_token(data: Mapping, document: Document) -> Iterator[Finding]:
         shown = _shown_address(("admin", "listen"), document)
         message = f"{shown} is open to other machines; give `admin.token` too, or use 127.0.0.1"
         yield Finding(("admin", "listen"), message)
+
+
+def _cluster(data: Mapping) -> Iterator[Finding]:
+    if data.get("cluster") is not None and data.get("store", "embedded") == "embedded":
+        message = "needs a store that all its members reach; give `store`, e.g. redis://10.0.0.5"
+        yield Finding(("cluster",), message)
 
 
 def _replica_names(data: Mapping) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from fleet.config.schema import Config
 
-RESTART_KEYS: Final = ("admin.listen", "state_dir", "store", "workers")
+RESTART_KEYS: Final = ("admin.listen", "cluster", "state_dir", "store", "workers")
 """Paths of the settings that take effect only at the next start."""
 
 

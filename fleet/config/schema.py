@@ -14,7 +14,7 @@ from pydantic import Field
 from fleet.config import patterns
 from fleet.config.balance import Balance, BalanceOrPolicy, Outliers, ReportedLoad
 from fleet.config.base import Model
-from fleet.config.daemon import AccessLog, Admin, Log
+from fleet.config.daemon import AccessLog, Admin, Cluster, Log
 from fleet.config.floors import Predict, Schedule
 from fleet.config.kinds import MAX_REPLICAS, MAX_WEIGHT, HeaderName, Name, StoreUrl, Url
 from fleet.config.policies import (
@@ -72,6 +72,7 @@ __all__ = [
     "Budget",
     "Certificate",
     "Circuit",
+    "Cluster",
     "Config",
     "Driver",
     "DriverOverride",
@@ -196,6 +197,9 @@ class Config(Model):
         "embedded",
         description="`embedded` (a private server, kept under `state_dir`) or a Redis URL: "
         "redis://, rediss:// or unix://.",
+    )
+    cluster: Cluster | None = Field(
+        None, description="Makes this daemon one of several that scale together. Default: none."
     )
     prometheus: Url | None = Field(None, description="Prometheus server asked by signals.")
     state_dir: Path | None = Field(

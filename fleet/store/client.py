@@ -10,6 +10,7 @@ Keys, all below `headrace:`
 | `headrace:decisions` | stream, about 10,000 newest | `id`: the record's id, `json`: a `Decision` |
 | `headrace:events` | stream, about 10,000 newest | `id`: the record's id, `json`: an `Event` |
 | `headrace:members:POOL` | hash, replaced as a whole | replica name to a `Replica` in JSON |
+| `headrace:members:POOL@MEMBER` | the same | those of one member of a cluster |
 | `headrace:state:NAME` | string | what `set(NAME, ...)` was given: overrides, scaler state |
 
 A record whose confirmation was lost with the connection is sent again, so a stream may hold it
@@ -71,12 +72,21 @@ class Store:
     """
 
     def __init__(
-        self, url: str, clock: Clock, *, on_event: Callable[[Event], None] | None = None
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        member: str | None = None,
+        on_event: Callable[[Event], None] | None = None,
     ) -> None:
-        """`url` is redis://, rediss:// or unix://. ValueError when it is none of them."""
+        """`url` is redis://, rediss:// or unix://. ValueError when it is none of them.
+
+        `member` keeps this daemon's membership apart from that of others in its cluster.
+        """
         self.display = redacted(url)
         self.connected = False
         self._clock = clock
+        self._of_member = "" if member is None else f"@{member}"
         self._on_event = on_event or self.event
         self._redis: Redis = Redis.from_url(
             url,
@@ -182,6 +192,12 @@ class Store:
         """Forget the state kept under `name`, if any. Raises StoreUnavailableError."""
         await self._ask(self._redis.delete(STATE + name))
 
+    async def evaluate(
+        self, script: str, keys: Sequence[str], arguments: Sequence[bytes | str]
+    ) -> Any:
+        """Run a Lua script, which happens at once or not at all. Raises StoreUnavailableError."""
+        return await self._ask(self._redis.eval(script, len(keys), *keys, *arguments))
+
     async def _run(self) -> None:
         while not self._stopping:
             try:
@@ -223,10 +239,11 @@ class Store:
         while self._unpublished:
             pool = next(iter(self._unpublished))
             replicas = self._members[pool]
+            key = MEMBERS + pool + self._of_member
             async with asyncio.timeout(TIMEOUT), self._redis.pipeline(transaction=True) as pipe:
-                pipe.delete(MEMBERS + pool)
+                pipe.delete(key)
                 if replicas:
-                    pipe.hset(MEMBERS + pool, mapping={r.name: _encode(r) for r in replicas})
+                    pipe.hset(key, mapping={r.name: _encode(r) for r in replicas})
                 await pipe.execute()
             if self._members[pool] is replicas:
                 self._unpublished.discard(pool)

@@ -66,6 +66,15 @@ async def status(request: web.Request) -> web.Response:
     return _json(request.app[OPERATIONS].status())
 
 
+async def cluster(request: web.Request) -> web.Response:
+    """The cluster of the status."""
+    read_query(request, set())
+    found = request.app[OPERATIONS].status().cluster
+    if found is None:
+        raise UnknownNameError("this daemon is in no cluster; see `cluster` in its configuration")
+    return _json(found)
+
+
 async def pool(request: web.Request) -> web.Response:
     """One pool of the status."""
     read_query(request, set())

@@ -24,6 +24,7 @@ ROUTES: Final = (
     Route("GET", "/healthz", handlers.healthz, public=True),
     Route("GET", "/metrics", handlers.metrics),
     Route("GET", "/readyz", handlers.readyz, public=True),
+    Route("GET", "/v1/cluster", handlers.cluster),
     Route("GET", "/v1/decisions", handlers.decisions),
     Route("GET", "/v1/events", handlers.events),
     Route("GET", "/v1/pools/{pool}", handlers.pool),

@@ -8,6 +8,7 @@ from msgspec import Struct
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from fleet.cluster import Role
 from headrace.cli.figures import Figures, between, since_start
 from headrace.cli.output import age, borderless, latency, plain, utc
 from headrace.operations import PoolStatus, Status, VersionStatus
@@ -25,7 +26,13 @@ class Look(Struct, frozen=True):
 
 def screen(status: Status, now: float, look: Look, before: Look | None) -> RenderableType:
     """The whole status at Unix time `now`; rates when there is a look before."""
-    return Group(_headline(status, now), *warnings(status), Text(), pools_table(look, before))
+    return Group(
+        _headline(status, now),
+        *cluster_line(status),
+        *warnings(status),
+        Text(),
+        pools_table(look, before),
+    )
 
 
 def pools_table(look: Look, before: Look | None) -> RenderableType:
@@ -53,6 +60,23 @@ def pool_warnings(pool: PoolStatus) -> Iterator[Text]:
         yield _note(f"{pool.pool}: {note}, until {utc(out.until)}")
     for signal in pool.lost_signals:
         yield _alarm(f"{pool.pool}: signal lost: {signal}")
+
+
+def cluster_line(status: Status) -> Iterator[Text]:
+    """Who decides, where several daemons scale together."""
+    cluster = status.cluster
+    if cluster is None:
+        return
+    if cluster.role is Role.ALONE:
+        state = "alone: the store does not answer, so nobody is followed"
+    elif cluster.leader is None:
+        state = "nobody leads"
+    else:
+        own = " (this daemon)" if cluster.role is Role.LEADER else ""
+        state = f"{cluster.leader} leads{own}"
+    facts = f"{cluster.member} of {', '.join(cluster.members) or 'nobody yet'}, {state}"
+    style = "yellow" if cluster.leader is None else ""
+    yield Text(plain(f"cluster {cluster.name}: {facts}"), style=style)
 
 
 def warnings(status: Status) -> Iterator[Text]:

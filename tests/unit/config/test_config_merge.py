@@ -100,6 +100,7 @@ def test_an_unknown_version_is_a_key_error(effective: Any) -> None:
         pytest.param(
             {
                 "admin": {"listen": "127.0.0.1:1"},
+                "cluster": {"name": "x"},
                 "state_dir": Path("x"),
                 "store": "redis://a",
                 "workers": 2,

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from msgspec.structs import replace
 
+from fleet.cluster import ClusterStatus, Role
 from fleet.errors import UnknownNameError
 from fleet.model import Decision, Direction, Event, Replica, ReplicaState
 from fleet.telemetry.histogram import BUCKETS
@@ -234,7 +235,7 @@ STATUS = Status(
     started=NOW - 7500,
     ready=True,
     draining=False,
-    store="embedded",
+    store="redis://10.0.0.5:6379/0",
     store_connected=True,
     workers=(
         WorkerStatus(
@@ -262,6 +263,17 @@ STATUS = Status(
     reloads_rejected=1,
     log_lines_dropped=4,
     refused=RefusedConnections(at_limit=5, handshake=6, proxy_header=7),
+    cluster=ClusterStatus(
+        name="prod",
+        member="gw1",
+        role=Role.LEADER,
+        leader="gw1",
+        token=7,
+        lease=3.0,
+        members=("gw1", "gw2"),
+        leader_changes=1,
+        fenced=2,
+    ),
 )
 
 

@@ -132,7 +132,7 @@ HEADLINES = {
     ),
     "a lost store": (
         replace(STATUS, store_connected=False),
-        "the store at embedded does not answer; traffic goes on without it",
+        "the store at redis://10.0.0.5:6379/0 does not answer; traffic goes on without it",
     ),
     "a dead worker": (
         replace(STATUS, workers=(replace(STATUS.workers[0], pid=None),)),

@@ -1,0 +1,82 @@
+"""What the members of a cluster tell each other through the store, as plain frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from fleet.telemetry.slab import VersionTotals
+from scaler.members import Counts
+
+Sizes = Mapping[str, Mapping[str, int]]
+"""Replicas by pool and version."""
+
+
+class VersionReport(Struct, frozen=True):
+    """A version as one member has it."""
+
+    totals: VersionTotals
+    counts: Counts
+    slots: int | None = None
+    """Of a ready replica on the average; None: none is ready."""
+
+    @property
+    def present(self) -> int:
+        """Replicas that count against a size."""
+        return self.counts.ready + self.counts.starting + self.counts.unhealthy
+
+    @property
+    def demand(self) -> int:
+        """Requests in flight or queued."""
+        return self.totals.in_flight + self.totals.queued_now
+
+
+class Report(Struct, frozen=True):
+    """What a member says of itself with each beat."""
+
+    start: str
+    """Unique to this start of the member."""
+    beat: int
+    pools: Mapping[str, Mapping[str, VersionReport]]
+    """Versions whose replicas are processes, by pool."""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What the leader wants of every member."""
+
+    token: int
+    """The lease it was made under; under another it is history."""
+    members: tuple[str, ...]
+    shares: Mapping[str, Sizes]
+    """By member."""
+    room: Mapping[str, int]
+    """Replicas that each member may add to a pool by itself while the store is away."""
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_report: Final = msgspec.json.Decoder(Report)
+_plan: Final = msgspec.json.Decoder(Plan)
+
+
+def encode(message: Report | Plan) -> bytes:
+    """For the store."""
+    return _encode(message)
+
+
+def decode_report(data: bytes) -> Report | None:
+    """From the store; None for what no member of this release wrote."""
+    try:
+        return _report.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def decode_plan(data: bytes | None) -> Plan | None:
+    """From the store; None for what no member of this release wrote."""
+    try:
+        return _plan.decode(data or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
