@@ -68,15 +68,15 @@ def cluster_line(status: Status) -> Iterator[Text]:
     if cluster is None:
         return
     if cluster.role is Role.ALONE:
-        state = "alone: the store does not answer, so nobody is followed"
+        state = f"{cluster.member} is alone, the store does not answer"
     elif cluster.leader is None:
         state = "nobody leads"
     else:
         own = " (this daemon)" if cluster.role is Role.LEADER else ""
         state = f"{cluster.leader} leads{own}"
-    facts = f"{cluster.member} of {', '.join(cluster.members) or 'nobody yet'}, {state}"
+    members = f"; members {', '.join(cluster.members)}" if cluster.members else ""
     style = "yellow" if cluster.leader is None else ""
-    yield Text(plain(f"cluster {cluster.name}: {facts}"), style=style)
+    yield Text(plain(f"cluster {cluster.name}: {state}{members}"), style=style)
 
 
 def warnings(status: Status) -> Iterator[Text]:

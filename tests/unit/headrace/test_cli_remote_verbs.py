@@ -150,6 +150,7 @@ def test_status(run: Run) -> None:
         "headrace 0.1.0 ready | generation 3 of /etc/headrace/headrace.yml | up "
     )
     assert lines[1:] == [
+        "cluster prod: gw1 leads (this daemon); members gw1, gw2",
         "",
         "POOL VERSION WEIGHT READY IN FLIGHT QUEUED REQUESTS P95 ERRORS LAST DECISION",
         "support v1 95 2/2 5/8 3 1000 375ms 4 (0.4%) "

@@ -115,6 +115,14 @@ ALERTS = {
         {},
     ),
     "the store is lost": ({"headrace_store_connected": "0x20"}, "HeadraceStoreLost", {}),
+    "nobody leads": (
+        {
+            'headrace_leader{job="a", instance="g:1"}': "0x20",
+            'headrace_leader{job="a", instance="h:1"}': "0x20",
+        },
+        "HeadraceNoLeader",
+        {"job": "a"},
+    ),
     "a signal is lost": (
         {'headrace_signal_lost{pool="a"}': "1x20"},
         "HeadraceSignalLost",
@@ -145,6 +153,8 @@ QUIET = {
     'headrace_replicas_desired{pool="asleep"}': "0x20",
     "headrace_config_last_reload_successful": "1x20",
     "headrace_store_connected": "1x20",
+    'headrace_leader{job="a", instance="g:1"}': "1x10 0x10",
+    'headrace_leader{job="a", instance="h:1"}': "0x10 1x10",
     'headrace_signal_lost{pool="a"}': "0x20",
     'headrace_worker_restarts_total{worker="0"}': "0x10 1x10",
     'up{job="headrace"}': "1x20",

@@ -100,6 +100,10 @@ VALUES = {
     "reloads": (of("config_reloads_total", result="applied"), 2),
     "rejected reloads": (of("config_reloads_total", result="rejected"), 1),
     "the store answers": (of("store_connected"), 1),
+    "this daemon leads": (of("leader"), 1),
+    "leaders came and went": (of("leader_changes_total"), 1),
+    "members of the cluster": (of("cluster_members"), 2),
+    "writes that were refused": (of("cluster_fenced_writes_total"), 2),
     "restarts of a worker": (of("worker_restarts_total", worker="1"), 1),
     "connections of a worker": (of("connections", worker="0"), 6),
     "gaps between chunks up to 5 ms": (of("chunk_gap_seconds_bucket", **V1, le="0.005"), 4),
@@ -114,6 +118,11 @@ VALUES = {
 @pytest.mark.parametrize(("series", "value"), VALUES.values(), ids=VALUES)
 def test_value(series: Series, value: float) -> None:
     assert scrape()[series] == value
+
+
+def test_a_daemon_by_itself_has_no_series_of_a_cluster() -> None:
+    names = {name for name, _ in scrape(replace(STATUS, cluster=None))}
+    assert {name for name in names if "cluster" in name or "leader" in name} == set()
 
 
 def test_every_metric_is_checked_above() -> None:
