@@ -308,7 +308,7 @@ class Operator:
         if self._weights_touched or self._sizes_touched:
             await self._save()
 
-    def follow(self, stored: bytes | None) -> None:
+    def follow(self, stored: bytes) -> None:
         """Take up what was set by hand at any member of the cluster, in place of what was."""
         overrides = kept.decode(stored).fitting(self.config, self._clock.wall())
         if not self.restored or self._overrides == overrides:

@@ -72,7 +72,7 @@ class Member:
         scaler: ScalerLoop,
         configure: Callable[[], None],
         bounds: Callable[[str], Bounds],
-        on_overrides: Callable[[bytes | None], None],
+        on_overrides: Callable[[bytes], None],
         recorder: Recorder,
         clock: Clock,
     ) -> None:
@@ -229,7 +229,8 @@ class Member:
             self._leader = holder
 
     def _see_overrides(self, stored: bytes | None) -> None:
-        if stored != self._overrides:
+        """A store that has none has lost them, if there were any: they stay as they are here."""
+        if stored is not None and stored != self._overrides:
             self._overrides = stored
             self._on_overrides(stored)
 

@@ -35,7 +35,7 @@ class Part(Struct, frozen=True, kw_only=True):
     held: int
     """Replicas it has, or was last asked to have."""
     demand: float
-    """Requests in flight or queued, smoothed."""
+    """Requests in flight or queued, falling slowly."""
     busy: bool
     """It has had some lately."""
 

@@ -19,7 +19,7 @@ from scaler.members import Counts
 GAUGES: Final = frozenset({"in_flight", "queued_now"})
 """Fields of `VersionTotals` that are no counters."""
 DEMAND_TIME: Final = 30.0
-"""Time constant in seconds of the demand by which shares are dealt."""
+"""Time constant in seconds with which demand falls for those who deal shares; it rises at once."""
 
 Key = tuple[str, str]
 """Pool and version."""
@@ -133,8 +133,9 @@ class ClusterView:
         weight = math.exp(-(now - known.changed) / DEMAND_TIME)
         known.report, known.changed = report, now
         for key, of in _versions(report):
-            before = known.demand.get(key, float(of.demand))
-            known.demand[key] = before * weight + of.demand * (1 - weight)
+            before = known.demand.get(key, 0.0)
+            smooth = before * weight + of.demand * (1 - weight)
+            known.demand[key] = max(smooth, float(of.demand))
 
     def _begin(self, heard: _Heard, now: float) -> None:
         there = dict(_versions(heard.report))

@@ -115,10 +115,11 @@ def test_parts_hold_what_was_planned_or_what_is_there() -> None:
     assert (b.member, b.held, b.demand, b.busy) == ("b", 3, 4.0, True)
 
 
-def test_demand_is_smoothed_and_a_member_is_busy_for_a_while_after() -> None:
+def test_demand_rises_at_once_and_falls_slowly_and_a_member_is_busy_for_a_while_after() -> None:
     view = ClusterView(SILENCE)
-    view.hear({"a": report(1, in_flight=8)}, 0.0)
-    view.hear({"a": report(2)}, 1.0)
+    view.hear({"a": report(1, in_flight=2)}, 0.0)
+    view.hear({"a": report(2, in_flight=8)}, 0.0)
+    view.hear({"a": report(3)}, 1.0)
     (part,) = view.parts("p", "v1", {}, lately=60.0, now=1.0)
     assert 7.5 < part.demand < 8
     assert part.busy

@@ -1,0 +1,355 @@
+"""Members on one real server, beat by beat, with clocks that are moved and stepped by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.clock import SystemClock
+from fleet.cluster import Role
+from fleet.errors import StoreUnavailableError
+from fleet.store.client import Store
+from fleet.store.cluster import ClusterStore, Exchanged, Lease
+from fleet.store.embedded import EmbeddedStore
+from scaler.cluster.member import Member, Settings
+from scaler.cluster.planning import Bounds
+from scaler.cluster.seat import Seat
+from scaler.loop import ScalerLoop
+from tests.support.servers import answers
+from tests.support.waiting import wait_until
+from tests.unit.scaler_policy.scaler_kit import FakeGateway, Fleet, Journal, config, totals
+
+LEASE = 3.0
+MOST = 8
+
+
+class Time:
+    """A clock whose two sides move apart."""
+
+    def __init__(self, wall: float) -> None:
+        self.now = 0.0
+        self.unix = wall
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.unix
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        self.unix += seconds
+
+
+class Line(ClusterStore):
+    """A way to the store that can be cut, and held up around a leader's write."""
+
+    cut = False
+    before_write: Callable[[], Awaitable[None]] | None = None
+    after_write: Callable[[], None] | None = None
+
+    async def exchange(
+        self, member: str, start: str, report: bytes, *, everyone: bool
+    ) -> Exchanged:
+        if self.cut:
+            raise StoreUnavailableError("cut")
+        return await super().exchange(member, start, report, everyone=everyone)
+
+    async def lead(
+        self, lease: Lease, beat: int, *, plan: bytes, state: bytes, gone: Collection[str]
+    ) -> bool:
+        if (wait := self.before_write) is not None:
+            self.before_write = None
+            await wait()
+        accepted = await super().lead(lease, beat, plan=plan, state=state, gone=gone)
+        if (then := self.after_write) is not None:
+            self.after_write = None
+            then()
+        return accepted
+
+
+class Daemon:
+    """One member with a fleet of its own."""
+
+    def __init__(self, name: str, store: Store, time: Time, start: str = "1") -> None:
+        self.name = name
+        self.time = time
+        self.traffic = FakeGateway()
+        self.fleet = Fleet()
+        self.journal = Journal()
+        self.line = Line(store, "test")
+        self.overrides: list[bytes] = []
+        self.seat = Seat(
+            name,
+            self.traffic,
+            counts=self.fleet.counts,
+            desired=lambda pool, version: self.fleet.sizes.get((pool, version)),
+            apply=self.fleet.apply,
+        )
+        self.scaler = ScalerLoop(
+            self.seat, self.journal, time, apply=self.seat.apply, counts=self.seat.counts
+        )
+        scale = {"min": 2, "max": MOST, "stabilization": "60s", "tick": "50ms"}
+        self.config = config({"p": {"scale": {**scale, "up": {"replicas": 20}}}})
+        self.member = Member(
+            Settings(cluster="test", member=name, lease=LEASE),
+            start,
+            store=self.line,
+            seat=self.seat,
+            scaler=self.scaler,
+            configure=lambda: self.scaler.configure(self.config, "unix:///none"),
+            bounds=lambda pool: Bounds(most=MOST, lately=60.0),
+            on_overrides=self.overrides.append,
+            recorder=self.journal,
+            clock=time,
+        )
+        self.scaler.configure(self.config, "unix:///none")
+
+    @property
+    def size(self) -> int:
+        return self.fleet.sizes.get(("p", "v1"), 0)
+
+    @property
+    def role(self) -> Role:
+        return self.member.status().role
+
+    def load(self, requests: int) -> None:
+        """So many in flight; a replica is meant for 7."""
+        self.traffic.load["p", "v1"] = totals(in_flight=requests)
+
+
+class Cluster:
+    """Daemons on one server, each with its clock."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.daemons: list[Daemon] = []
+
+    def add(self, name: str, wall: float = 1_000_000.0, start: str = "1") -> Daemon:
+        daemon = Daemon(name, self._store, Time(wall), start)
+        if self.daemons:
+            daemon.time.now = self.daemons[0].time.now
+        self.daemons.append(daemon)
+        return daemon
+
+    async def beats(self, *of: Daemon, count: int = 1, seconds: float = 0.5) -> None:
+        """Rounds in turn, `seconds` apart; all clocks move."""
+        for _ in range(count):
+            for daemon in self.daemons:
+                daemon.time.advance(seconds)
+            for daemon in of or self.daemons:
+                await daemon.member.beat()
+
+    async def settled(self, met: Callable[[], object], what: str, *of: Daemon) -> None:
+        """Beat without time passing, while the loops run, until something is so."""
+
+        async def look() -> object:
+            await self.beats(*of, seconds=0.0)
+            return met()
+
+        await wait_until(look, what)
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    embedded = EmbeddedStore(tmp_path / "store", SystemClock())
+    await embedded.start()
+    store = Store(embedded.url, SystemClock())
+    try:
+        await wait_until(lambda: answers(embedded.url), "the server answers")
+        made = Cluster(store)
+        yield made
+        for daemon in made.daemons:
+            await daemon.member.leave()
+    finally:
+        await store.stop()
+        await embedded.stop()
+
+
+async def two(cluster: Cluster, **more: Any) -> tuple[Daemon, Daemon]:
+    """a leads, b follows, each has one of the two replicas."""
+    a = cluster.add("a", **more)
+    b = cluster.add("b", **more)
+    await cluster.beats()
+    await cluster.settled(lambda: (a.size, b.size) == (1, 1), "one each")
+    assert (a.role, b.role) == (Role.LEADER, Role.FOLLOWER)
+    return a, b
+
+
+async def test_the_leader_sees_the_traffic_of_all_and_each_does_its_share(
+    cluster: Cluster,
+) -> None:
+    a, b = await two(cluster)
+    a.load(7)
+    b.load(28)
+    await cluster.settled(lambda: a.size + b.size == 5, "five for 35 requests")
+    assert (a.size, b.size) == (1, 4)
+    assert b.journal.decisions == []
+    assert a.member.status().members == b.member.status().members == ("a", "b")
+
+
+async def test_a_silent_leader_is_replaced_and_what_it_remembered_is_kept(
+    cluster: Cluster,
+) -> None:
+    a, b = await two(cluster)
+    b.load(28)
+    await cluster.settled(lambda: a.size + b.size == 4, "four for 28 requests")
+    b.load(0)
+    await cluster.beats(count=3)
+    held = a.size, b.size
+    await cluster.beats(b, count=5)
+    assert b.role is Role.FOLLOWER
+    await cluster.beats(b)
+    assert b.role is Role.LEADER
+    await cluster.settled(lambda: b.size == 4, "all of it at b", b)
+    assert sum(held) == 4
+    latest = b.scaler.latest("p", "v1")
+    assert latest is not None
+    assert latest.limits[0].startswith("stabilization (4 wanted")
+    assert b.member.status().leader_changes == 1
+
+
+async def test_a_leader_held_up_before_its_write_is_refused_and_does_nothing(
+    cluster: Cluster,
+) -> None:
+    a, b = await two(cluster)
+
+    async def meanwhile() -> None:
+        await cluster.beats(b, count=7)
+        assert b.role is Role.LEADER
+
+    a.line.before_write = meanwhile
+    applied = list(a.fleet.applied)
+    a.load(50)
+    await a.member.beat()
+    assert a.fleet.applied == applied
+    status = a.member.status()
+    assert (status.role, status.fenced) == (Role.FOLLOWER, 1)
+    assert "cluster.fenced" in a.journal.kinds()
+    await cluster.beats()
+    assert (a.role, b.role, a.member.status().leader) == (Role.FOLLOWER, Role.LEADER, "b")
+
+
+async def test_a_leader_held_up_after_its_write_does_not_act_on_it(cluster: Cluster) -> None:
+    a, b = await two(cluster)
+    applied = list(a.fleet.applied)
+    a.load(50)
+    for _ in range(3):  # until a plan with more for it is written
+        a.line.after_write = lambda: a.time.advance(60.0)
+        await a.member.beat()
+        await asyncio.sleep(0.1)
+    assert a.fleet.applied == applied
+    assert b.role is Role.FOLLOWER
+
+
+async def test_a_leader_that_wakes_after_its_time_writes_nothing(cluster: Cluster) -> None:
+    a, b = await two(cluster)
+    await cluster.beats(b, count=7)
+    written = b.seat.plan
+    await a.member.beat()
+    assert a.role is Role.FOLLOWER
+    assert a.member.status().fenced == 0
+    assert a.journal.kinds()[-1] == "cluster.lost"
+    await b.member.beat()
+    assert b.role is Role.LEADER
+    assert written is not None and b.seat.plan is not None
+    assert b.seat.plan.token == 2
+
+
+@pytest.mark.parametrize("step", [-86400.0, 86400.0], ids=["a day back", "a day on"])
+async def test_wall_clocks_that_step_or_differ_change_nothing(
+    cluster: Cluster, step: float
+) -> None:
+    a, b = await two(cluster)
+    b.time.unix += 10_000_000.0
+    b.load(28)
+    await cluster.settled(lambda: a.size + b.size == 4, "four for 28 requests")
+    b.load(0)
+    await cluster.beats(count=3)
+    a.time.unix += step
+    await cluster.beats(count=20)
+    assert (a.role, b.role) == (Role.LEADER, Role.FOLLOWER)
+    assert a.size + b.size == 4
+    b.time.unix -= 2 * step
+    await cluster.beats(b, count=8)
+    assert b.role is Role.LEADER
+    await cluster.settled(lambda: b.size == 4, "all of it at b", b)
+    latest = b.scaler.latest("p", "v1")
+    assert latest is not None
+    assert latest.limits[0].startswith("stabilization (4 wanted")
+
+
+async def test_without_the_store_nobody_leads_nothing_stops_and_the_maximum_holds(
+    cluster: Cluster,
+) -> None:
+    a, b = await two(cluster)
+    for daemon in (a, b):
+        daemon.line.cut = True
+        daemon.load(70)
+    await cluster.beats(count=5)
+    assert (a.size, b.size) == (1, 1)
+    await cluster.beats(count=2)
+    assert (a.role, b.role) == (Role.ALONE, Role.ALONE)
+    assert a.member.status().leader is None
+    await cluster.settled(lambda: a.size + b.size == MOST, "each adds its part of the room")
+    for daemon in (a, b):
+        daemon.load(0)
+    await cluster.beats(count=3, seconds=100.0)
+    assert min(a.size, b.size) >= 1
+    for daemon in (a, b):
+        daemon.line.cut = False
+    await cluster.beats()
+    assert sorted([a.role, b.role]) == [Role.FOLLOWER, Role.LEADER]
+    await cluster.settled(lambda: a.size + b.size >= 2, "planned again")
+
+
+async def test_only_the_one_that_lost_the_store_is_alone(cluster: Cluster) -> None:
+    a, b = await two(cluster)
+    a.line.cut = True
+    await cluster.beats(count=8)
+    assert (a.role, b.role) == (Role.ALONE, Role.LEADER)
+    # it cannot know of b's replicas, so it has the pool's minimum by itself
+    assert (a.size, b.size) == (2, 2)
+    a.line.cut = False
+    await cluster.beats()
+    assert (a.role, b.role) == (Role.FOLLOWER, Role.LEADER)
+    assert a.journal.kinds()[-3:] == ["cluster.lost", "cluster.alone", "cluster.joined"]
+
+
+async def test_a_leader_that_leaves_is_followed_at_once(cluster: Cluster) -> None:
+    a, b = await two(cluster)
+    await a.member.leave()
+    await b.member.beat()
+    assert b.role is Role.LEADER
+    assert b.seat.plan is not None
+    assert b.seat.plan.members == ("b",)
+
+
+async def test_a_member_that_restarts_gets_back_what_it_had(cluster: Cluster) -> None:
+    a, b = await two(cluster)
+    again = Daemon("b", b.line._store, b.time, start="2")
+    again.fleet.sizes["p", "v1"] = 1
+    cluster.daemons[1] = again
+    await cluster.beats(count=3)
+    assert (a.size, again.size, again.role) == (1, 1, Role.FOLLOWER)
+    assert "cluster.rejected" not in again.journal.kinds()
+
+
+async def test_two_members_of_one_name_are_told(cluster: Cluster) -> None:
+    cluster.add("a", start="1")
+    cluster.add("a", start="2")
+    await cluster.beats(count=3)
+    assert any("cluster.rejected" in daemon.journal.kinds() for daemon in cluster.daemons)
+
+
+async def test_what_is_set_by_hand_is_told_once_to_everyone(cluster: Cluster) -> None:
+    a, b = await two(cluster)
+    await a.line._store.set("overrides:test", b"one")
+    await cluster.beats(count=2)
+    await a.line._store.delete("overrides:test")
+    await cluster.beats()
+    assert a.overrides == b.overrides == [b"one"]
