@@ -14,7 +14,7 @@ import aiohttp
 from redis.exceptions import RedisError
 
 from tests.chaos.daemon_kit import one_pool
-from tests.support.daemon import Daemon, daemon
+from tests.support.daemon import Daemon, agent, daemon
 from tests.support.servers import redis_client
 from tests.support.waiting import wait_until
 
@@ -27,7 +27,8 @@ def config(url: str, member: str, *, lease: float = LEASE, **scale: Any) -> dict
     """One pool of process replicas, shared by a cluster."""
     sizes = {"min": 2, "max": 6, "tick": "200ms", "stabilization": "5s", **scale}
     return {
-        **one_pool(scale=sizes),
+        # slow enough that clients without a pause leave the processors to the daemons
+        **one_pool(driver=agent("--latency", "50ms"), scale=sizes),
         "store": url,
         "cluster": {"name": "test", "member": member, "lease": f"{lease:g}s"},
     }
@@ -106,16 +107,18 @@ class Watch:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Watch]:
         """Look for as long as the block runs."""
-        task = asyncio.create_task(self._look())
+        over = asyncio.Event()
+        task = asyncio.create_task(self._look(over))
         try:
             yield self
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            # not by cancellation, which the client may swallow (until Python 3.12)
+            over.set()
+            await task
 
-    async def _look(self) -> None:
+    async def _look(self, over: asyncio.Event) -> None:
         async with redis_client(self._url) as redis:
-            while True:
+            while not over.is_set():
                 with contextlib.suppress(RedisError, OSError):
                     lease, plan = await redis.mget(
                         "headrace:cluster:test:lease", "headrace:cluster:test:plan"

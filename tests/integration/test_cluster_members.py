@@ -13,7 +13,7 @@ from fleet.clock import SystemClock
 from fleet.cluster import Role
 from fleet.errors import StoreUnavailableError
 from fleet.store.client import Store
-from fleet.store.cluster import ClusterStore, Exchanged, Lease
+from fleet.store.cluster import ClusterStore, Lease
 from fleet.store.embedded import EmbeddedStore
 from scaler.cluster.member import Member, Settings
 from scaler.cluster.planning import Bounds
@@ -46,18 +46,26 @@ class Time:
 
 
 class Line(ClusterStore):
-    """A way to the store that can be cut, and held up around a leader's write."""
+    """A way to the store that can be cut, fail once, and be held up around a leader's write."""
 
     cut = False
+    calls = 0
+    fails_at = 0
+    """The call that fails, counted from 1."""
+    reply_lost = False
+    """It fails only after the store has done it."""
     before_write: Callable[[], Awaitable[None]] | None = None
     after_write: Callable[[], None] | None = None
 
-    async def exchange(
-        self, member: str, start: str, report: bytes, *, everyone: bool
-    ) -> Exchanged:
-        if self.cut:
+    async def _run(self, script: str, keys: list[str], arguments: list[bytes | str]) -> Any:
+        self.calls += 1
+        fails = self.calls == self.fails_at
+        if self.cut or (fails and not self.reply_lost):
             raise StoreUnavailableError("cut")
-        return await super().exchange(member, start, report, everyone=everyone)
+        answer = await super()._run(script, keys, arguments)
+        if fails:
+            raise StoreUnavailableError("the reply is lost")
+        return answer
 
     async def lead(
         self, lease: Lease, beat: int, *, plan: bytes, state: bytes, gone: Collection[str]
@@ -353,3 +361,25 @@ async def test_what_is_set_by_hand_is_told_once_to_everyone(cluster: Cluster) ->
     await a.line._store.delete("overrides:test")
     await cluster.beats()
     assert a.overrides == b.overrides == [b"one"]
+
+
+@pytest.mark.parametrize("reply_lost", [False, True], ids=["request lost", "reply lost"])
+async def test_whichever_call_fails_one_leads_in_the_end_and_never_two(
+    cluster: Cluster, reply_lost: bool
+) -> None:
+    for fails_at in range(1, 100):
+        a, b = cluster.add("a", start=f"{fails_at}"), cluster.add("b", start=f"{fails_at}")
+        for daemon in (a, b):
+            daemon.line.reply_lost = reply_lost
+        a.line.fails_at = fails_at
+        cluster.daemons[:] = [a, b]
+        for _ in range(10):
+            await cluster.beats()
+            assert [a.role, b.role].count(Role.LEADER) <= 1
+        assert sorted([a.role, b.role]) == [Role.FOLLOWER, Role.LEADER]
+        await cluster.settled(lambda a=a, b=b: (a.size, b.size) == (1, 1), "one each")
+        await a.member.leave()
+        await b.member.leave()
+        if a.line.calls < fails_at:
+            break
+    assert 20 < fails_at < 99
