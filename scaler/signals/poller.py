@@ -32,6 +32,9 @@ class Poller:
         """Why there is no value now; None: there is one."""
         self._value = 0.0
         self._lost_since: float | None = None
+        # A flag besides the cancellation: `asyncio.wait_for`, used inside clients, may swallow a
+        # cancellation that meets its result (until Python 3.12).
+        self._over = False
         self._clock = clock
         self._interval = interval
         self._on_event = on_event
@@ -40,12 +43,18 @@ class Poller:
         return f"<Poller {self.source.name} {self.error or f'{self._value:g}'}>"
 
     async def run(self) -> None:
-        """Ask every interval (seconds, from start to start) until cancelled."""
+        """Ask every interval (seconds, from start to start) until cancelled, after `end`."""
         while True:
             asked = self._clock.monotonic()
             await self.ask()
+            if self._over:
+                return
             rest = self._interval - (self._clock.monotonic() - asked)
             await asyncio.sleep(max(0.0, rest))
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._over = True
 
     async def ask(self) -> None:
         """Ask once. Whatever goes wrong is a lost signal, never an old value kept."""

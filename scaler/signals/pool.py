@@ -46,6 +46,7 @@ class PoolSignals:
                 task = asyncio.create_task(poller.run(), name=name)
                 stack.push_async_callback(asyncio.wait, [task])
                 stack.callback(task.cancel)
+                stack.callback(poller.end)
             yield
 
     def read(

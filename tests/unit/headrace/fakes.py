@@ -226,6 +226,18 @@ SUPPORT = PoolStatus(
     ),
 )
 
+CLUSTER = ClusterStatus(
+    name="prod",
+    member="gw1",
+    role=Role.LEADER,
+    leader="gw1",
+    token=7,
+    lease=3.0,
+    members=("gw1", "gw2"),
+    leader_changes=1,
+    fenced=2,
+)
+
 STATUS = Status(
     version="0.1.0",
     config="/etc/headrace/headrace.yml",
@@ -263,17 +275,7 @@ STATUS = Status(
     reloads_rejected=1,
     log_lines_dropped=4,
     refused=RefusedConnections(at_limit=5, handshake=6, proxy_header=7),
-    cluster=ClusterStatus(
-        name="prod",
-        member="gw1",
-        role=Role.LEADER,
-        leader="gw1",
-        token=7,
-        lease=3.0,
-        members=("gw1", "gw2"),
-        leader_changes=1,
-        fenced=2,
-    ),
+    cluster=CLUSTER,
 )
 
 

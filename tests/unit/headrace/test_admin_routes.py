@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from fleet.cluster import ClusterStatus
 from fleet.model import Decision, Event, Replica, ReplicaState
 from headrace.admin.routes import ROUTES
 from headrace.operations import PoolStatus, ReloadResult, Status
@@ -153,6 +154,19 @@ async def test_readiness(
     reply = await api.get("/readyz")
     assert reply.status == code
     assert await reply.json() == {"ready": not reasons, "reasons": reasons}
+
+
+async def test_the_cluster_is_that_of_the_status(api: Api) -> None:
+    reply = await api.get("/v1/cluster")
+    assert reply.status == 200
+    assert msgspec.json.decode(await reply.read(), type=ClusterStatus) == STATUS.cluster
+
+
+async def test_a_daemon_by_itself_has_no_cluster(api: Api, operations: FakeOperations) -> None:
+    operations.current = replace(STATUS, cluster=None)
+    reply = await api.get("/v1/cluster")
+    assert reply.status == 404
+    assert "this daemon is in no cluster" in await reply.text()
 
 
 async def test_health_needs_nothing_of_the_daemon(api: Api, operations: FakeOperations) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from fleet.cluster import Role
 from fleet.telemetry.histogram import quantile
 from fleet.telemetry.slab import VersionTotals
 from headrace.cli.figures import Figures, between, since_start
@@ -17,6 +18,7 @@ from headrace.cli.output import age, borderless, latency, plain, utc
 from headrace.cli.render import Look, screen
 from headrace.cli.status import INTERVAL, follow
 from tests.unit.headrace.fakes import (
+    CLUSTER,
     NOW,
     STATUS,
     SUPPORT,
@@ -145,6 +147,19 @@ HEADLINES = {
     "a size by hand": (
         replace(STATUS, pools=(replace(SUPPORT, scale_override=3, override_ends=NOW + 60),)),
         "support: size is held at 3 by hand, until 2026-01-01T12:01:00Z",
+    ),
+    "this daemon leads": (STATUS, "\ncluster prod: gw1 leads (this daemon); members gw1, gw2\n"),
+    "another leads": (
+        replace(STATUS, cluster=replace(CLUSTER, role=Role.FOLLOWER, leader="gw2")),
+        "cluster prod: gw2 leads; members gw1, gw2\n",
+    ),
+    "nobody leads": (
+        replace(STATUS, cluster=replace(CLUSTER, role=Role.FOLLOWER, leader=None, members=())),
+        "cluster prod: nobody leads\n",
+    ),
+    "the store is away": (
+        replace(STATUS, cluster=replace(CLUSTER, role=Role.ALONE, leader=None)),
+        "cluster prod: gw1 is alone, the store does not answer; members gw1, gw2\n",
     ),
     "no pools": (replace(STATUS, pools=()), "no pools are configured"),
 }

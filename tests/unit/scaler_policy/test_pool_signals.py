@@ -153,3 +153,20 @@ async def test_the_sources_are_closed_whatever_ended_the_pool() -> None:
         async with signals(*sources).running():
             raise RuntimeError("a fault")
     assert [source.closed for source in sources] == [True, True]
+
+
+class DeafSource(FakeSource):
+    """Takes the first cancellation for its own affair, as `asyncio.wait_for` may (until 3.12)."""
+
+    async def read(self) -> float:
+        self.asked += 1
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return 1.0
+
+
+async def test_a_source_that_swallows_the_cancellation_does_not_go_on_for_ever() -> None:
+    source = DeafSource()
+    async with asyncio.timeout(10), signals(source, interval=0.001).running():
+        await wait_until(lambda: source.asked, "the source is asked")
+    assert (source.asked, source.closed) == (1, True)
