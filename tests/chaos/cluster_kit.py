@@ -25,7 +25,14 @@ PATIENCE = 30.0
 
 def config(url: str, member: str, *, lease: float = LEASE, **scale: Any) -> dict[str, Any]:
     """One pool of process replicas, shared by a cluster."""
-    sizes = {"min": 2, "max": 6, "tick": "200ms", "stabilization": "5s", **scale}
+    sizes = {
+        "policy": "target",
+        "min": 2,
+        "max": 6,
+        "tick": "200ms",
+        "stabilization": "5s",
+        **scale,
+    }
     return {
         # slow enough that clients without a pause leave the processors to the daemons
         **one_pool(driver=agent("--latency", "50ms"), scale=sizes),

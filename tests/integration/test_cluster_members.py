@@ -101,7 +101,7 @@ class Daemon:
         self.scaler = ScalerLoop(
             self.seat, self.journal, time, apply=self.seat.apply, counts=self.seat.counts
         )
-        scale = {"min": 2, "max": MOST, "stabilization": "60s", "tick": "50ms"}
+        scale = {"policy": "target", "min": 2, "max": MOST, "stabilization": "60s", "tick": "50ms"}
         self.config = config({"p": {"scale": {**scale, "up": {"replicas": 20}}}})
         self.member = Member(
             Settings(cluster="test", member=name, lease=LEASE),

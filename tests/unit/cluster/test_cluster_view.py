@@ -127,6 +127,18 @@ def test_demand_rises_at_once_and_falls_slowly_and_a_member_is_busy_for_a_while_
     assert not part.busy
 
 
+def test_slots_of_a_replica_are_the_mean_over_those_that_are_ready() -> None:
+    def with_slots(ready: int, slots: int | None) -> Report:
+        of = VersionReport(totals(), Counts(ready=ready), slots)
+        return Report(start="x", beat=1, pools={"p": {"v1": of}})
+
+    view = ClusterView(SILENCE)
+    view.hear({"a": with_slots(0, None)}, 0.0)
+    assert view.slots_per_replica("p", "v1") is None
+    view.hear({"a": with_slots(0, None), "b": with_slots(3, 4), "c": with_slots(1, 8)}, 0.0)
+    assert view.slots_per_replica("p", "v1") == 5
+
+
 def test_replicas_add_up_by_state() -> None:
     one = Counts(ready=1, starting=2, unhealthy=3, draining=4)
     assert summed([one, one]) == Counts(ready=2, starting=4, unhealthy=6, draining=8)
