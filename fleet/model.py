@@ -136,13 +136,15 @@ class Decision(Struct, frozen=True, kw_only=True):
     wanted: int
     """What the policy asked for before the guardrails."""
     desired: int
-    """What is applied."""
+    """What is applied, unless it is a dry run."""
     direction: Direction
     reason: str
     """One sentence for people."""
     proposals: tuple[Proposal, ...] = ()
     limits: tuple[str, ...] = ()
     """Guardrails that changed `wanted` to `desired`, in the order they applied."""
+    dry_run: bool = False
+    """Decided, but not carried out: the pool's `scale.dry_run`."""
     seen: Observation | None = None
     """What it was decided on; None in records of releases that did not keep it."""
 

@@ -62,7 +62,7 @@ class VersionStatus(Struct, frozen=True, kw_only=True):
     forecast_error: float | None = None
     """Mean absolute error of the load forecast over the mean load; None without a forecast."""
     decision: Decision | None = None
-    """The latest that changed the size or was held back; None before the first tick."""
+    """The latest, without its observation; None before the first tick."""
     classes: tuple[ClassStatus, ...] = ()
     """The highest first."""
 
@@ -182,6 +182,14 @@ class Operations(Protocol):
 
     async def decisions(self, pool: str | None, limit: int) -> Sequence[Decision]:
         """The newest decisions, newest first."""
+        ...
+
+    async def explain(self, pool: str, version: str | None, at: float | None) -> Sequence[Decision]:
+        """Why each version of a pool (or the one named) has its size: its latest decision.
+
+        With a Unix time `at`, the newest journalled decision until then; a version of which none
+        is kept is left out.
+        """
         ...
 
     async def events(self, limit: int) -> Sequence[Event]:

@@ -284,6 +284,20 @@ class Operator:
             self._pool(pool)
         return await self._store.decisions(pool, limit)
 
+    async def explain(self, pool: str, version: str | None, at: float | None) -> Sequence[Decision]:
+        """See `Operations`."""
+        known = self._pool(pool).versions
+        if version is not None and version not in known:
+            raise UnknownNameError(
+                f"pool {pool} has no version {version} (has: {', '.join(known)})"
+            )
+        names = list(known) if version is None else [version]
+        if at is None:
+            found = [self._scaler.latest(pool, name) for name in names]
+        else:
+            found = [await self._store.decision_at(pool, name, at) for name in names]
+        return [decision for decision in found if decision is not None]
+
     async def events(self, limit: int) -> Sequence[Event]:
         """See `Operations`."""
         return await self._store.events(limit)

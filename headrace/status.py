@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from fleet.config.merge import effective_process
 from fleet.config.schema import Pool
 from fleet.model import ReplicaState
@@ -119,7 +121,7 @@ def pool_status(
                 ejections=gateway.ejections.counts(name, version),
                 classes=class_statuses(gateway, name, pool, version),
                 forecast_error=scaler.forecast_error(name, version),
-                decision=decision,
+                decision=decision and replace(decision, seen=None),
             )
         )
     return PoolStatus(

@@ -175,6 +175,15 @@ class Store:
 
         return await self._newest(DECISIONS, _decision, self._journal.decisions(), keep, limit)
 
+    async def decision_at(self, pool: str, version: str, at: float) -> Decision | None:
+        """The newest decision of a version at Unix time `at` or before; None: none is kept."""
+
+        def keep(decision: Decision) -> bool:
+            return (decision.pool, decision.version) == (pool, version) and decision.at <= at
+
+        found = await self._newest(DECISIONS, _decision, self._journal.decisions(), keep, 1)
+        return found[0] if found else None
+
     async def events(self, limit: int) -> list[Event]:
         """The newest events, newest first; from memory while the store is away."""
         return await self._newest(EVENTS, _event, self._journal.events(), lambda _: True, limit)

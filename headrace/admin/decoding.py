@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Set as AbstractSet
 from typing import Annotated, Final, TypeVar
 
@@ -16,6 +17,8 @@ from fleet.errors import InvalidRequestError
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
 """As many records as the journal keeps in memory."""
+LATEST_TIME: Final = 253_402_300_800.0
+"""Unix time of the year 10000, beyond which no date can be shown."""
 
 Weights = Annotated[
     dict[str, Annotated[int, Meta(ge=0, le=MAX_WEIGHT)]], Meta(min_length=1, max_length=1000)
@@ -68,6 +71,19 @@ def read_query(request: web.Request, known: AbstractSet[str]) -> dict[str, str]:
         if len(request.query.getall(name)) > 1:
             raise InvalidRequestError(f"query parameter {name!r} is given twice")
     return dict(request.query)
+
+
+def parse_time(text: str | None) -> float | None:
+    """A Unix time, perhaps with a fraction. Raises InvalidRequestError."""
+    if text is None:
+        return None
+    try:
+        at = float(text)
+    except ValueError:
+        at = math.nan
+    if not 0 <= at < LATEST_TIME:
+        raise InvalidRequestError(f"at must be a Unix time in seconds, not {text!r}")
+    return at
 
 
 def parse_limit(text: str | None) -> int:

@@ -14,6 +14,7 @@ from headrace.admin.decoding import (
     ScaleBody,
     Weights,
     parse_limit,
+    parse_time,
     read_body,
     read_nothing,
     read_query,
@@ -90,6 +91,13 @@ async def decisions(request: web.Request) -> web.Response:
     query = read_query(request, {"pool", "limit"})
     limit = parse_limit(query.get("limit"))
     return _json(await request.app[OPERATIONS].decisions(query.get("pool"), limit))
+
+
+async def explain(request: web.Request) -> web.Response:
+    """Why the versions of a pool have their size, now or at a time."""
+    query = read_query(request, {"at", "version"})
+    name, at = request.match_info["pool"], parse_time(query.get("at"))
+    return _json(await request.app[OPERATIONS].explain(name, query.get("version"), at))
 
 
 async def events(request: web.Request) -> web.Response:

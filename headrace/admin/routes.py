@@ -28,6 +28,7 @@ ROUTES: Final = (
     Route("GET", "/v1/decisions", handlers.decisions),
     Route("GET", "/v1/events", handlers.events),
     Route("GET", "/v1/pools/{pool}", handlers.pool),
+    Route("GET", "/v1/pools/{pool}/explain", handlers.explain),
     Route("DELETE", "/v1/pools/{pool}/scale", handlers.delete_scale),
     Route("PUT", "/v1/pools/{pool}/scale", handlers.put_scale),
     Route("DELETE", "/v1/pools/{pool}/weights", handlers.delete_weights),

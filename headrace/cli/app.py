@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from fleet.errors import HeadraceError
 from headrace.cli import local, remote
 from headrace.cli.client import UnreachableError
+from headrace.cli.explain import explain
 from headrace.cli.output import complain
 from headrace.cli.record import record
 from headrace.cli.replay import replay
@@ -30,6 +31,7 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "decisions": remote.decisions,
     "drain": remote.drain,
     "events": remote.events,
+    "explain": explain,
     "record": record,
     "reload": remote.reload,
     "replay": replay,

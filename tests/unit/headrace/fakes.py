@@ -11,7 +11,16 @@ from msgspec.structs import replace
 
 from fleet.cluster import ClusterStatus, Role
 from fleet.errors import UnknownNameError
-from fleet.model import Decision, Direction, Event, Replica, ReplicaState
+from fleet.model import (
+    Decision,
+    Direction,
+    Event,
+    Observation,
+    Proposal,
+    Reading,
+    Replica,
+    ReplicaState,
+)
 from fleet.telemetry.histogram import BUCKETS
 from fleet.telemetry.slab import SHED_REASONS, BandTotals, VersionTotals
 from headrace.operations import (
@@ -130,6 +139,36 @@ DECISION = Decision(
     direction=Direction.UP,
     reason="router.in_flight 5 of 4 wanted per replica: 2 replicas",
 )
+EXPLAINED = replace(
+    DECISION,
+    current=1,
+    wanted=4,
+    reason="up 1 -> 2: queue 20 needs 4 replicas at 5 each, "
+    "limited by max (the pool has at most 2)",
+    proposals=(
+        Proposal(signal="queue", replicas=4, reason="queue 20 needs 4 replicas at 5 each"),
+        Proposal(signal="load", replicas=None, reason="load lost: no answer"),
+    ),
+    limits=("max (the pool has at most 2)",),
+    seen=Observation(
+        pool="support",
+        version="v1",
+        at=NOW - 5,
+        monotonic=100.0,
+        weight=95,
+        desired=1,
+        ready=1,
+        starting=0,
+        in_flight=4,
+        queued=16,
+        slots=4,
+        readings=(
+            Reading(signal="queue", value=20.0, target=5.0),
+            Reading(signal="load", value=None, target=1.0, error="no answer"),
+        ),
+    ),
+)
+"""A decision with all that it was made of."""
 HELD = Decision(
     pool="support",
     version="v2",
@@ -325,6 +364,13 @@ class FakeOperations:
         if pool is not None:
             self._pool(pool)
         return (DECISION, HELD)[:limit]
+
+    async def explain(self, pool: str, version: str | None, at: float | None) -> Sequence[Decision]:
+        self._called("explain", pool, version, at)
+        self._pool(pool)
+        if at is not None and at < NOW - 3600:
+            return ()
+        return tuple(d for d in (EXPLAINED, HELD) if version in (None, d.version))
 
     async def events(self, limit: int) -> Sequence[Event]:
         self._called("events", limit)

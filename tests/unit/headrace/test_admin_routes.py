@@ -13,7 +13,16 @@ from fleet.cluster import ClusterStatus
 from fleet.model import Decision, Event, Replica, ReplicaState
 from headrace.admin.routes import ROUTES
 from headrace.operations import PoolStatus, ReloadResult, Status
-from tests.unit.headrace.fakes import DECISION, EVENTS, HELD, STATUS, SUPPORT, Api, FakeOperations
+from tests.unit.headrace.fakes import (
+    DECISION,
+    EVENTS,
+    EXPLAINED,
+    HELD,
+    STATUS,
+    SUPPORT,
+    Api,
+    FakeOperations,
+)
 
 VERBS: dict[str, tuple[str, str, Any, tuple[Any, ...]]] = {
     "decisions of all pools": ("GET", "/v1/decisions", None, ("decisions", None, 100)),
@@ -25,6 +34,18 @@ VERBS: dict[str, tuple[str, str, Any, tuple[Any, ...]]] = {
     ),
     "events": ("GET", "/v1/events", None, ("events", 100)),
     "some events": ("GET", "/v1/events?limit=1000", None, ("events", 1000)),
+    "why a size": (
+        "GET",
+        "/v1/pools/support/explain",
+        None,
+        ("explain", "support", None, None),
+    ),
+    "why a version had its size": (
+        "GET",
+        "/v1/pools/support/explain?version=v1&at=1767268800.5",
+        None,
+        ("explain", "support", "v1", 1767268800.5),
+    ),
     "reload": ("POST", "/v1/reload", None, ("reload",)),
     "weights": (
         "PUT",
@@ -87,6 +108,13 @@ ANSWERS: dict[str, tuple[str, str, Any, Any, Any]] = {
     "a pool": ("GET", "/v1/pools/support", None, PoolStatus, SUPPORT),
     "decisions": ("GET", "/v1/decisions", None, list[Decision], [DECISION, HELD]),
     "events": ("GET", "/v1/events?limit=1", None, list[Event], [EVENTS[0]]),
+    "an explanation": (
+        "GET",
+        "/v1/pools/support/explain?version=v1",
+        None,
+        list[Decision],
+        [EXPLAINED],
+    ),
     "a reload": (
         "POST",
         "/v1/reload",

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
 from headrace.cli.app import create_cli
+from headrace.cli.explain import parse_moment
 from headrace.operations import ReloadResult, Status
-from tests.unit.headrace.fakes import STATUS, SUPPORT, FakeOperations
+from tests.unit.headrace.fakes import NOW, STATUS, SUPPORT, FakeOperations
 
 Run = Callable[..., Result]
 
@@ -116,6 +117,47 @@ def test_decisions(run: Run, operations: FakeOperations) -> None:
     ]
 
 
+def test_explain(run: Run, operations: FakeOperations) -> None:
+    lines = run("explain", "support", "--version", "v1").stdout.splitlines()
+    assert operations.calls == [("explain", "support", "v1", None)]
+    assert [" ".join(line.split()) for line in lines] == [
+        "support/v1 at 2026-01-01T11:59:55Z",
+        "up 1 -> 2: queue 20 needs 4 replicas at 5 each, limited by max (the pool has at most 2)",
+        "",
+        "wanted 4 by the policy, before the guardrails",
+        "limited by max (the pool has at most 2)",
+        "replicas 1 asked for, 1 ready, 0 starting",
+        "requests 4 in flight, 16 queued, 4 slots each",
+        "weight 95",
+        "queue 20, target 5",
+        "load lost: no answer",
+        "SIGNAL PROPOSES BECAUSE",
+        "queue 4 queue 20 needs 4 replicas at 5 each",
+        "load - load lost: no answer",
+    ]
+
+
+MOMENTS = {
+    "Unix seconds": ("1767268800.5", 1767268800.5),
+    "ISO 8601": ("2026-01-01T12:00:00Z", NOW),
+    "without a zone it is UTC": ("2026-01-01T12:00", NOW),
+    "another zone": ("2026-01-01T14:00:00+02:00", NOW),
+    "how long ago": ("10m", NOW - 600),
+}
+
+
+@pytest.mark.parametrize(("text", "at"), MOMENTS.values(), ids=MOMENTS)
+def test_a_moment(text: str, at: float) -> None:
+    assert parse_moment(text, NOW) == at
+
+
+def test_explain_at_a_time_of_which_nothing_is_kept(run: Run, operations: FakeOperations) -> None:
+    assert run("explain", "support", "--at", "2025-01-01T00:00Z").stdout == (
+        "no decision is kept of that time\n"
+    )
+    assert operations.calls == [("explain", "support", None, 1735689600.0)]
+
+
 def test_events(run: Run, operations: FakeOperations) -> None:
     lines = run("events").stdout.splitlines()
     assert operations.calls == [("events", 20)]
@@ -189,6 +231,7 @@ WRONG = {
     "no time at all": ("scale support 3 --for 0s", "expected a duration above 0"),
     "an empty time": ("scale support 3 --for=", "expected a duration"),
     "watching as JSON": ("status -w --json", "exclude each other"),
+    "a time that is none": ("explain support --at noon", "is no time"),
     "a limit of zero": ("events -n 0", "Invalid value for '--limit'"),
 }
 
