@@ -3,6 +3,7 @@
 1. Every version with a weight gets at least one replica when the pool has to have any, or when
    any of it is wanted: a canary must be there before traffic can reach it. Are there more such
    versions than `high`, the heaviest come first.
+   A version with a minimum of its own, as a canary has before its weight moves, gets that.
 2. Below `low`, replicas are added one by one to the version that lies furthest below its share
    by weight.
 3. Above `high`, what is left after step 1 is dealt one by one to the version that lies furthest
@@ -19,8 +20,11 @@ the heavy version gets the next eight: 9 and 1.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from msgspec import Struct
+
+_ROUNDING: Final = 1e-9
 
 
 class Share(Struct, frozen=True, kw_only=True):
@@ -29,6 +33,8 @@ class Share(Struct, frozen=True, kw_only=True):
     version: str
     weight: int
     wanted: int
+    least: int = 0
+    """Replicas it has at least, `high` permitting."""
     claim: int
     """What it is measured by when there is not enough for all; at least `wanted` as a rule."""
 
@@ -58,7 +64,33 @@ def _floors(shares: Sequence[Share], low: int, high: int) -> dict[str, int]:
         weighted = [share for share in shares if share.weight]
         heaviest = sorted(weighted, key=lambda share: -share.weight)[:high]
         floors.update((share.version, 1) for share in heaviest)
+    spare = high - sum(floors.values())
+    for share in sorted(shares, key=lambda share: -share.weight):
+        more = min(spare, max(0, share.least - floors[share.version]))
+        floors[share.version] += more
+        spare -= more
     return floors
+
+
+def afford(
+    shares: Sequence[Share], sizes: Mapping[str, int], costs: Mapping[str, float], limit: float
+) -> dict[str, int]:
+    """`sizes` cut down to a cost of `limit`: first one for each version with weight, the heaviest
+    first, then by claim as above. `costs` are of one replica, by version.
+    """
+    bought = dict.fromkeys(sizes, 0)
+    left = limit + _ROUNDING
+    for share in sorted(shares, key=lambda share: -share.weight):
+        name = share.version
+        if share.weight and sizes[name] and costs[name] <= left:
+            bought[name] = 1
+            left -= costs[name]
+    claims = {share.version: max(share.claim, share.wanted, 1) for share in shares}
+    while open_ := [v for v, n in bought.items() if n < sizes[v] and costs[v] <= left]:
+        best = max(open_, key=lambda v: claims[v] / (2 * bought[v] + 1))
+        bought[best] += 1
+        left -= costs[best]
+    return bought
 
 
 def _deal(

@@ -2,22 +2,30 @@
 
 observation --policy--> wanted --guardrails--> guarded --allocation--> desired
   (per version)                 (per version)            (whole pool)
+
+The allocation keeps the pool within its bounds: the largest of several floors (`scaler.floors`),
+`max`, and what its budget leaves it.
+
+A dry run decides the same, but what is remembered as asked for, and thus carried out, is the
+present size within `min` and `max`; no rate and no cooldown counts the change that was not made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from fleet.config.schema import Predict, Scale
 from fleet.config.units import format_duration
-from fleet.model import Decision, Direction, Observation, Proposal
-from scaler import schedule
-from scaler.allocate import Share, allocate
+from fleet.model import Decision, Observation, Proposal
+from scaler.allocate import Share, afford, allocate
+from scaler.budgets import Purse
+from scaler.floors import Floor, idle_wait, lowest
 from scaler.forecast import Forecast, looked, needed
 from scaler.guardrails import Guarded, Limit, guard, pace_of
 from scaler.policies import POLICIES, AnyMemory, Want
+from scaler.sentences import direction_of, sentence
 from scaler.state import PoolState, VersionState
 from scaler.windows import Change, recorded
 
@@ -38,11 +46,23 @@ class _Version(Struct, frozen=True, kw_only=True):
     """One version half way through."""
 
     seen: Observation
+    """As it is; the policy saw it without its spares."""
     want: Want
     guarded: Guarded
     memory: AnyMemory | None
     before: VersionState
     forecast: Forecast | None
+    busy_at: float
+
+
+class _Bounds(Struct, frozen=True, kw_only=True):
+    """What holds for the pool as a whole at this tick."""
+
+    floor: Floor
+    high: int
+    override: Override | None
+    budget: str
+    """Says what the budget allows; empty when that is enough."""
 
 
 def decide_pool(
@@ -50,56 +70,118 @@ def decide_pool(
     settings: Scale,
     override: Override | None,
     state: PoolState,
+    *,
+    minimums: Mapping[str, int] | None = None,
+    purse: Purse | None = None,
+    leaving: float = 0.0,
 ) -> tuple[tuple[Decision, ...], PoolState]:
     """Decide every version of a pool, and what to remember for the next tick.
 
     All observations are of one tick of one pool. Versions without an observation are forgotten.
+    The state's sizes are what is to be carried out. `minimums` are of versions whose weight is
+    about to rise; `purse` is asked for what the pool's budget allows it; `leaving` is the cost of
+    replicas that drain.
     """
     versions = [_judge(seen, settings, state) for seen in observations]
     if override is not None and not (versions and override.holds(versions[0].seen.at)):
         override = None
-    scheduled = schedule.floor(settings.schedule, versions[0].seen.at) if versions else 0
-    low, high = min(settings.max, max(settings.min, scheduled)), settings.max
-    if override is not None:
-        low = high = override.total
-    shares = [
-        Share(
-            version=v.seen.version,
-            weight=v.seen.weight,
-            wanted=v.guarded.replicas,
-            claim=v.guarded.peak,
-        )
-        for v in versions
-    ]
-    sizes = allocate(shares, low=low, high=high)
+    floor = _floor(versions, settings, override)
+    high = settings.max if override is None else override.total
+    shares = [_share(version, minimums or {}) for version in versions]
+    sizes = allocate(shares, low=floor.replicas, high=high)
+    present = {v.seen.version: v.seen.desired for v in versions}
     if override is None:
-        present = {v.seen.version: v.seen.desired for v in versions}
         sizes = {name: paused(present[name], size, settings) for name, size in sizes.items()}
+    budget = ""
+    if purse is not None:
+        asked = present if settings.dry_run and override is None else sizes
+        held = {v.seen.version: max(v.seen.desired, _there(v.seen)) for v in versions}
+        cost = purse.account.cost(asked)
+        allowed = purse.allowance(cost, purse.account.cost(held) + leaving)
+        if cost > allowed and override is None and not settings.dry_run:
+            sizes = afford(shares, sizes, purse.account.costs, allowed)
+            account = purse.account
+            budget = f"{account.budget} leaves {allowed:g} of {account.total:g}"
+    bounds = _Bounds(floor=floor, high=high, override=override, budget=budget)
+    dry_run = settings.dry_run and override is None
+    kept = _kept(versions, settings) if dry_run else sizes
     decisions = []
     after = {}
     for version in versions:
         name = version.seen.version
-        bound = _bound(version, sizes, settings, low, override)
-        decisions.append(_decision(version, sizes[name], bound))
-        after[name] = _remember(version, sizes[name], settings)
+        bound = _bound(version, sizes, settings, bounds)
+        decisions.append(_decision(version, sizes[name], bound, dry_run=dry_run))
+        after[name] = _remember(version, kept[name], settings, dry_run=dry_run)
     forecasts = {v.seen.version: v.forecast for v in versions if v.forecast is not None}
     return tuple(decisions), PoolState(after, forecasts)
+
+
+def _floor(versions: Sequence[_Version], settings: Scale, override: Override | None) -> Floor:
+    if override is not None or not versions:
+        total = override.total if override is not None else 0
+        return Floor("held", total, f"the pool is held at {total} by hand")
+    idle = POLICIES[settings.policy].idle if settings.idle is None else settings.idle
+    rest = idle_wait([v.busy_at for v in versions], versions[0].seen.monotonic, idle)
+    return lowest(
+        settings,
+        at=versions[0].seen.at,
+        needed=sum(v.guarded.replicas for v in versions),
+        idle_for=rest if any(v.seen.desired for v in versions) else 0.0,
+    )
+
+
+def _share(version: _Version, minimums: Mapping[str, int]) -> Share:
+    return Share(
+        version=version.seen.version,
+        weight=version.seen.weight,
+        wanted=version.guarded.replicas,
+        claim=version.guarded.peak,
+        least=minimums.get(version.seen.version, 0),
+    )
+
+
+def _kept(versions: Sequence[_Version], settings: Scale) -> dict[str, int]:
+    """The present sizes, within the bounds."""
+    shares = [
+        Share(version=s.version, weight=s.weight, wanted=s.desired, claim=s.desired)
+        for s in (version.seen for version in versions)
+    ]
+    return allocate(shares, low=min(settings.min, settings.max), high=settings.max)
+
+
+def _there(seen: Observation) -> int:
+    return seen.ready + seen.starting
 
 
 def _judge(seen: Observation, settings: Scale, state: PoolState) -> _Version:
     before = state.versions.get(seen.version, VersionState())
     policy = POLICIES[settings.policy]
-    want, memory = policy.decide(seen, settings, before.memory)
+    needed = structs.replace(seen, desired=max(0, seen.desired - before.spare))
+    want, memory = policy.decide(needed, settings, before.memory)
     forecast = None
     if settings.predict is not None:
         known = state.forecasts.get(seen.version)
         load = float(seen.in_flight + seen.queued)
         forecast = looked(known, load, seen.at, settings.predict)
         want = _raised(want, forecast, seen, settings.predict)
-    guarded = guard(want.replicas, seen, pace_of(settings, policy.paced), before)
     return _Version(
-        seen=seen, want=want, guarded=guarded, memory=memory, before=before, forecast=forecast
+        seen=seen,
+        want=want,
+        guarded=guard(want.replicas, needed, pace_of(settings, policy.paced), before),
+        memory=memory,
+        before=before,
+        forecast=forecast,
+        busy_at=_busy_at(seen, before),
     )
+
+
+def _busy_at(seen: Observation, before: VersionState) -> float:
+    """When the version had work last: a request or anything in a queue."""
+    if before.busy_at is None or seen.arrived != before.arrived:
+        return seen.monotonic
+    if seen.in_flight or seen.queued or any(r.value and not r.ratio for r in seen.readings):
+        return seen.monotonic
+    return before.busy_at
 
 
 def _raised(want: Want, forecast: Forecast, seen: Observation, settings: Predict) -> Want:
@@ -130,27 +212,32 @@ def _bound(
     version: _Version,
     sizes: Mapping[str, int],
     settings: Scale,
-    low: int,
-    override: Override | None,
+    bounds: _Bounds,
 ) -> tuple[Limit, ...]:
     """What made the allocation differ from the guarded size, if it does."""
     size, guarded = sizes[version.seen.version], version.guarded.replicas
     if size == guarded:
         return ()
-    if override is not None:
-        return (Limit("held", f"the pool is held at {override.total} by hand"),)
+    floor = bounds.floor
+    if bounds.override is not None:
+        return (floor.limit,)
+    if bounds.budget and size < guarded:
+        return (Limit("budget", bounds.budget),)
     if _is_paused(version.seen.desired, guarded, settings):
         return (Limit("pause", f"scaling {settings.pause} is paused"),)
     if size < guarded:
         return (Limit("max", f"the pool has at most {settings.max}"),)
-    if sum(sizes.values()) > low:
+    if sum(sizes.values()) > floor.replicas:
+        if size > 1:
+            return (Limit("weight", f"it needs {size} before its weight moves"),)
         return (Limit("share", f"weight {version.seen.weight} keeps at least 1"),)
-    if low > settings.min:
-        return (Limit("schedule", f"the pool has at least {low} now"),)
-    return (Limit("min", f"the pool has at least {settings.min}"),)
+    return (floor.limit,)
 
 
-def _remember(version: _Version, size: int, settings: Scale) -> VersionState:
+def _remember(version: _Version, size: int, settings: Scale, *, dry_run: bool) -> VersionState:
+    memory = version.memory
+    if dry_run and memory is not None:
+        memory = memory.unmade(version.before.memory)
     limits = pace_of(settings, POLICIES[settings.policy].paced)
     now, grown = version.seen.monotonic, size - version.seen.desired
     ups, downs = version.before.ups, version.before.downs
@@ -163,13 +250,15 @@ def _remember(version: _Version, size: int, settings: Scale) -> VersionState:
         wishes=version.guarded.wishes,
         ups=ups,
         downs=downs,
-        memory=version.memory,
+        memory=memory,
+        spare=max(0, min(settings.standby, size - version.guarded.replicas)),
+        busy_at=version.busy_at,
+        arrived=version.seen.arrived,
     )
 
 
-def _decision(version: _Version, size: int, bound: tuple[Limit, ...]) -> Decision:
+def _decision(version: _Version, size: int, bound: tuple[Limit, ...], *, dry_run: bool) -> Decision:
     seen, limits = version.seen, (*version.guarded.limits, *bound)
-    direction = _direction(seen.desired, size)
     return Decision(
         pool=seen.pool,
         version=seen.version,
@@ -177,28 +266,10 @@ def _decision(version: _Version, size: int, bound: tuple[Limit, ...]) -> Decisio
         current=seen.desired,
         wanted=version.want.replicas,
         desired=size,
-        direction=direction,
-        reason=_sentence(version, size, direction, limits),
+        direction=direction_of(seen.desired, size),
+        reason=sentence(seen.desired, version.want.replicas, size, version.want.reason, limits),
         proposals=version.want.proposals,
         limits=tuple(map(str, limits)),
+        dry_run=dry_run,
         seen=seen,
     )
-
-
-def _direction(present: int, size: int) -> Direction:
-    if size == present:
-        return Direction.HOLD
-    return Direction.UP if size > present else Direction.DOWN
-
-
-def _sentence(version: _Version, size: int, direction: Direction, limits: tuple[Limit, ...]) -> str:
-    present, wanted = version.seen.desired, version.want.replicas
-    head = f"hold {size}" if size == present else f"{direction} {present} -> {size}"
-    if wanted == size:
-        return f"{head}: {version.want.reason}"
-    guards = " and ".join(map(str, limits))
-    if size == present:
-        return f"{head}: wanted {wanted}, kept by {guards}"
-    if min(present, wanted) < size < max(present, wanted):
-        return f"{head}: {version.want.reason}, limited by {guards}"
-    return f"{head}: wanted {wanted}, set by {guards}"

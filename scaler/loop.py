@@ -14,6 +14,7 @@ from fleet.config.schema import Config, Pool, Signal
 from fleet.model import Decision, Event
 from fleet.ports import Recorder, Traffic
 from scaler import state as kept
+from scaler.budgets import Ledger, Purse
 from scaler.decide import Override
 from scaler.members import Counts
 from scaler.pool_loop import PoolLoop, ScaledPool
@@ -74,7 +75,8 @@ class ScalerLoop:
         """
         wanted: dict[str, tuple[ScaledPool, _SignalSettings]] = {}
         for name, pool in config.pools.items():
-            scaled = ScaledPool.of(pool, {**_weights(pool), **(weights or {}).get(name, {})})
+            own = {**_weights(pool), **(weights or {}).get(name, {})}
+            scaled = ScaledPool.of(pool, own, config.budgets)
             if scaled.slots:
                 wanted[name] = (
                     scaled,
@@ -94,6 +96,17 @@ class ScalerLoop:
             else:
                 self._replace(name, scaled, signals)
         self._restored.clear()
+        self._open_accounts()
+
+    def _open_accounts(self) -> None:
+        ledgers: dict[str, Ledger] = {}
+        for name, loop in self._pools.items():
+            account, scale = loop.pool.account, loop.pool.scale
+            loop.purse = None
+            if account is not None:
+                ledger = ledgers.setdefault(account.budget, Ledger(account.total))
+                loop.purse = Purse(ledger, account, name, scale.min)
+                loop.purse.open(loop.held())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Scale until `stop` is set; then the loops have ended and their connections are closed."""
@@ -125,6 +138,12 @@ class ScalerLoop:
             self._overrides[pool] = Override(total, until)
         if pool in self._pools:
             self._pools[pool].override = self._overrides.get(pool)
+            self._pools[pool].kick()
+
+    def set_minimums(self, pool: str, minimums: Mapping[str, int]) -> None:
+        """Have at least so many replicas of the versions named; of the others none is needed."""
+        if pool in self._pools and self._pools[pool].minimums != minimums:
+            self._pools[pool].minimums = minimums
             self._pools[pool].kick()
 
     def latest(self, pool: str, version: str) -> Decision | None:
@@ -199,6 +218,7 @@ class ScalerLoop:
             counts=self._counts,
         )
         loop.override = self._overrides.get(name)
+        loop.minimums = before.minimums if before is not None else {}
         if before is not None:
             loop.latest = {v: d for v, d in before.latest.items() if v in scaled.slots}
             self._end(before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from fleet.clock import Clock
 from fleet.config.merge import effective_concurrency, effective_process
-from fleet.config.schema import Pool, Scale
+from fleet.config.schema import Pool, Scale, SharedBudget
 from fleet.model import Decision, Observation
 from fleet.ports import Recorder, Traffic
+from scaler.budgets import Account, Purse, account_of
 from scaler.decide import Override, decide_pool
 from scaler.members import Counts
 from scaler.signals.pool import PoolSignals
@@ -34,18 +35,24 @@ class ScaledPool(Struct, frozen=True, kw_only=True):
     """Of one replica, by version; only versions whose replicas are processes."""
     weights: Mapping[str, int]
     """Of all versions."""
+    account: Account | None = None
+    """Of its budget."""
 
     @classmethod
-    def of(cls, pool: Pool, weights: Mapping[str, int]) -> ScaledPool:
+    def of(
+        cls, pool: Pool, weights: Mapping[str, int], budgets: Mapping[str, SharedBudget]
+    ) -> ScaledPool:
         """From the configuration, with `weights` in place of its own."""
+        slots = {
+            version: effective_concurrency(pool, version)
+            for version in pool.versions
+            if effective_process(pool, version) is not None
+        }
         return cls(
             scale=pool.scale,
-            slots={
-                version: effective_concurrency(pool, version)
-                for version in pool.versions
-                if effective_process(pool, version) is not None
-            },
+            slots=slots,
             weights=weights,
+            account=account_of(pool, slots, budgets),
         )
 
 
@@ -70,6 +77,9 @@ class PoolLoop:
         self.signals = signals
         self.state = state
         self.override: Override | None = None
+        self.minimums: Mapping[str, int] = {}
+        """Of versions whose weight is about to rise."""
+        self.purse: Purse | None = None
         self.latest: dict[str, Decision] = {}
         self._gateway = gateway
         self._recorder = recorder
@@ -111,13 +121,26 @@ class PoolLoop:
     def tick(self) -> None:
         """Decide once, tell what is worth it, and apply what changed."""
         seen = [self._observe(version, slots) for version, slots in self.pool.slots.items()]
-        decisions, self.state = decide_pool(seen, self.pool.scale, self.override, self.state)
+        decisions, state = decide_pool(
+            seen,
+            self.pool.scale,
+            self.override,
+            self.state,
+            minimums=self.minimums,
+            purse=self.purse,
+            leaving=self._leaving(),
+        )
+        desired = {name: version.desired for name, version in state.versions.items()}
+        if self._closes(desired) and self._worked_since(seen):
+            # the next tick sees what has come in
+            self.kick()
+            return
+        self.state = state
         for decision in decisions:
             self.latest[decision.version] = decision
             if self._telling.setdefault(decision.version, Telling()).worth(decision):
                 self._recorder.decision(decision)
                 _log.info(decision.reason, pool=self.name, version=decision.version)
-        desired = {decision.version: decision.desired for decision in decisions}
         if desired != self._applied:
             self._apply(self.name, desired)
             self._applied = desired
@@ -129,6 +152,40 @@ class PoolLoop:
                 await self._kicked.wait()
         except TimeoutError:
             pass
+
+    def held(self) -> float:
+        """What the pool takes of its budget now, in units of cost."""
+        if self.purse is None:
+            return 0.0
+        counts = {version: self._counts(self.name, version) for version in self.pool.slots}
+        sizes = {v: c.ready + c.starting + c.unhealthy + c.draining for v, c in counts.items()}
+        return self.purse.account.cost(sizes)
+
+    def _leaving(self) -> float:
+        if self.purse is None:
+            return 0.0
+        sizes = {v: self._counts(self.name, v).draining for v in self.pool.slots}
+        return self.purse.account.cost(sizes)
+
+    def _closes(self, desired: Mapping[str, int]) -> bool:
+        """Whether these sizes take the last replica, and not by hand."""
+        known = self.state.versions.values()
+        return (
+            not any(desired.values())
+            and any(version.desired for version in known)
+            and self.override is None
+        )
+
+    def _worked_since(self, seen: Sequence[Observation]) -> bool:
+        """The last check before the last replica goes: nothing has come in since `seen`.
+
+        What comes in later is served by the replica that drains, or queues and thereby kicks.
+        """
+        for one in seen:
+            totals = self._gateway.totals(self.name, one.version)
+            if totals.in_flight or totals.queued_now or totals.started != one.arrived:
+                return True
+        return False
 
     def _observe(self, version: str, slots: int) -> Observation:
         counts = self._counts(self.name, version)

@@ -10,10 +10,11 @@ gone for the plan: it is never revived and never counted.
 
 1. A version without a spec is gone: everything present leaves.
 2. Old replicas that are not READY carry nothing; they leave at once.
-3. While READY old ones remain the version *rolls*, with a surge of one: it may hold one more than
-   wanted, as long as that one is pending. wanted 3, present 3 old: start 1 (3 old + 1 pending);
-   it becomes READY (4 > 3, nothing pending): one old leaves (2 old + 1 new); start 1; and so on.
-   A new spec that never becomes ready therefore stops the roll and costs no capacity.
+3. While READY old ones remain the version *rolls*: it may hold `surge` more than wanted, as long
+   as those are pending. surge 1, wanted 3, present 3 old: start 1 (3 old + 1 pending); it becomes
+   READY (4 > 3, nothing pending): one old leaves (2 old + 1 new); start 1; and so on. A new spec
+   that never becomes ready therefore stops the roll and costs no capacity. With surge 0, where
+   there is no room for one more, an old one leaves first and its successor comes by step 4.
 4. Too few: start the missing. Too many: victims leave, the least useful first (see `_cost`).
 5. Of those that stay: one in BACKOFF whose delay is over is started again; one that did not
    become healthy within its start timeout, or is unhealthy for that long while it has no request
@@ -42,6 +43,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     spec: str
     start_timeout: float
     """Seconds."""
+    surge: int = 1
+    """Replicas beyond `desired` while others are replaced."""
 
 
 class Present(Struct, frozen=True, kw_only=True):
@@ -138,15 +141,21 @@ def _resize(version: str, wanted: Wanted, present: list[Present]) -> list[Action
     surplus = len(rolling) + len(new) - desired
     if surplus < 0:
         return actions + [Start(version=version)] * -surplus
-    if rolling and surplus == 0 and not pending and desired > 0:
-        return [*actions, Start(version=version)]
     if not rolling:
         return actions + _leave(_victims(new, wanted.spec)[:surplus], f"{desired} wanted")
 
-    kept = min(pending, key=lambda r: (r.born, r.name), default=None) if desired > 0 else None
-    candidates = [r for r in rolling + new if r is not kept]
-    excess = surplus - (1 if kept else 0)
-    reason = f"{desired} wanted" if surplus > 1 else "replaced by one with the new settings"
+    surge = wanted.surge if desired > 0 else 0
+    kept = sorted(pending, key=lambda r: (r.born, r.name))[:surge]
+    excess = surplus - len(kept)
+    if desired > 0 == wanted.surge == surplus and not pending:
+        excess = 1
+    starts = min(surge - max(surplus, len(pending)), desired - len(new))
+    if starts > 0:
+        return actions + [Start(version=version)] * starts
+    candidates = [r for r in rolling + new if r not in kept]
+    reason = (
+        f"{desired} wanted" if surplus > max(surge, 1) else "replaced by one with the new settings"
+    )
     return actions + _leave(_victims(candidates, wanted.spec)[: max(excess, 0)], reason)
 
 

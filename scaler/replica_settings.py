@@ -34,6 +34,8 @@ class VersionSettings(Struct, frozen=True, kw_only=True):
     health: Health
     drain_timeout: float
     """Seconds."""
+    surge: int = 1
+    """Replicas beyond the wanted size while others are replaced."""
     tls: ClientTls | None = None
     """To those endpoints that speak it."""
 
@@ -90,4 +92,5 @@ def _version(
         slots=effective_concurrency(pool, version),
         health=pool.health,
         drain_timeout=pool.drain_timeout,
+        surge=pool.scale.surge,
     )

@@ -237,6 +237,7 @@ class ReplicaManager:
                 desired=self._desired.get((pool, version)),
                 spec=settings.process.digest,
                 start_timeout=settings.process.start_timeout,
+                surge=settings.surge,
             )
             for version, settings in versions.items()
             if settings.process is not None

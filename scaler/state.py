@@ -32,6 +32,12 @@ class VersionState(Struct, frozen=True, kw_only=True):
     downs: tuple[Change, ...] = ()
     memory: AnyMemory | None = None
     """The policy's own."""
+    spare: int = 0
+    """Replicas of `desired` beyond the need: its part of `scale.standby`."""
+    busy_at: float | None = None
+    """When it last had work; None: it has not been seen yet."""
+    arrived: int = 0
+    """Requests for it until then, as the gateway counts them."""
 
 
 class PoolState(Struct, frozen=True):
@@ -90,4 +96,7 @@ def _shifted(state: VersionState, by: float) -> VersionState:
         ups=changes_moved(state.ups, by),
         downs=changes_moved(state.downs, by),
         memory=state.memory and state.memory.moved(by),
+        spare=state.spare,
+        busy_at=None if state.busy_at is None else state.busy_at + by,
+        arrived=state.arrived,
     )

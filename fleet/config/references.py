@@ -16,6 +16,7 @@ from fleet.config.addresses import (
     split_address,
     unix_path,
 )
+from fleet.config.budget_rules import budget_findings
 from fleet.config.document import Data, Document, Finding, Path, show_path
 from fleet.config.drivers import driver_findings
 from fleet.config.json_schema import models_at
@@ -43,6 +44,7 @@ def findings(data: Data, document: Document) -> Iterator[Finding]:
         yield from _signals(data)
         yield from _sizes(data)
         yield from _classes(data)
+        yield from budget_findings(data)
         yield from driver_findings(data, document)
         yield from _rules(data)
 

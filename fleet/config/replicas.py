@@ -102,6 +102,9 @@ class Version(Model):
     circuit: Circuit | None = Field(
         None, description="Limits of this version alone. Default: only the pool's hold."
     )
+    cost: float = Field(
+        1.0, gt=0, le=1e6, description="What one replica takes of a budget that has a cost."
+    )
 
 
 class Health(Model):

@@ -99,6 +99,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "ReportedLoad": _reported_load,
     "Scale": _scale,
     "Schedule": _schedule,
+    "SharedBudget": _exactly_one("replicas", "cost"),
     "Signal": _exactly_one("router", "redis", "prometheus"),
     "StaticDriver": _static,
     "StepRule": _exactly_one("above", "below"),

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from fleet.config.base import Model
 from fleet.config.floors import Predict, Schedule
-from fleet.config.kinds import MAX_REPLICAS, StoreUrl, Url
+from fleet.config.kinds import MAX_REPLICAS, Name, StoreUrl, Url
 from fleet.config.objective import ObjectiveText
 from fleet.config.policies import Apa, Hpa, Keda, Kpa, Nomad, Ray, Step
 from fleet.config.units import Duration, PositiveDuration
@@ -109,6 +109,45 @@ class Scale(Model):
     )
     pause: Literal["both", "in", "out"] | None = Field(
         None, description="Directions in which nothing is scaled: in (down), out (up) or both."
+    )
+    dry_run: bool = Field(
+        False,
+        description="Decides, journals and exports metrics, but keeps the present size (within min "
+        "and max).",
+    )
+    idle: Duration | None = Field(
+        None,
+        description="With `min: 0`: the last replica goes once the pool has had no work for so "
+        "long. Default: 60s with slo, step and target, else the policy's own rule.",
+    )
+    standby: int = Field(
+        0, ge=0, le=MAX_REPLICAS, description="Replicas kept ready beyond the need, within max."
+    )
+    surge: int = Field(
+        1,
+        ge=0,
+        le=MAX_REPLICAS,
+        description="Replicas beyond the wanted size while others are replaced. 0: one is taken "
+        "out before its successor starts.",
+    )
+    shift_timeout: Duration = Field(
+        60.0,
+        description="Longest that a raised weight waits for the replicas its share needs. 0: it "
+        "moves at once.",
+    )
+    pack: Literal["always", "never", "shrinking"] = Field(
+        "never",
+        description="When requests are packed onto the oldest replicas, so that the others empty "
+        "and can go: always, or while the pool is larger than wanted.",
+    )
+    budget: Name | None = Field(
+        None, description="Budget (a name in `budgets`) that its replicas are taken from."
+    )
+    priority: int = Field(
+        0,
+        ge=-1000,
+        le=1000,
+        description="Who is served first by a short budget: the larger.",
     )
     signals: tuple[Signal, ...] = Field((), description="The inputs; the largest proposal wins.")
     tolerance: float = Field(

@@ -14,6 +14,7 @@ from pydantic import Field
 from fleet.config import patterns
 from fleet.config.balance import Balance, BalanceOrPolicy, Outliers, ReportedLoad
 from fleet.config.base import Model
+from fleet.config.budgets import SharedBudget
 from fleet.config.daemon import AccessLog, Admin, Cluster, Log
 from fleet.config.floors import Predict, Schedule
 from fleet.config.kinds import MAX_REPLICAS, MAX_WEIGHT, HeaderName, Name, StoreUrl, Url
@@ -112,6 +113,7 @@ __all__ = [
     "RouterSignal",
     "Scale",
     "Schedule",
+    "SharedBudget",
     "Signal",
     "StaticDriver",
     "Step",
@@ -221,4 +223,7 @@ class Config(Model):
         "matched and is sent on in that form, or refused with 400.",
     )
     routes: tuple[Route, ...] = Field((), description="Requests to pools, in order.")
+    budgets: dict[Name, SharedBudget] = Field(
+        {}, description="What pools share, by name; a pool takes from one by `scale.budget`."
+    )
     pools: dict[Name, Pool] = Field({}, description="The agent services.")

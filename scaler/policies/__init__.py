@@ -52,7 +52,12 @@ class Policy(Struct, frozen=True, kw_only=True):
     paced: bool
     """Whether it leaves rates and stabilization to the guardrails; else it has its own, and the
     guardrails have none but those that the configuration asks for."""
+    idle: float = 0.0
+    """Seconds without work before the last replica goes, unless configured; 0: it has a rule of
+    its own."""
 
+
+IDLE: Final = 60.0
 
 POLICIES: Final[Mapping[str, Policy]] = MappingProxyType(
     {
@@ -62,9 +67,9 @@ POLICIES: Final[Mapping[str, Policy]] = MappingProxyType(
         "kpa": Policy(decide=kpa.decide, paced=False),
         "nomad": Policy(decide=nomad.decide, paced=False),
         "ray": Policy(decide=ray.decide, paced=False),
-        "slo": Policy(decide=slo.decide, paced=False),
-        "step": Policy(decide=step.decide, paced=True),
-        "target": Policy(decide=target.decide, paced=True),
+        "slo": Policy(decide=slo.decide, paced=False, idle=IDLE),
+        "step": Policy(decide=step.decide, paced=True, idle=IDLE),
+        "target": Policy(decide=target.decide, paced=True, idle=IDLE),
     }
 )
 """By the name used in the configuration."""

@@ -16,6 +16,14 @@ class Memory(Struct, frozen=True, kw_only=True, tag_field="policy"):
     A memory with times in it holds monotonic seconds, and overrides `moved`.
     """
 
+    def unmade(self, before: Memory | None) -> Self:
+        """The same memory when its decision was not carried out (a dry run).
+
+        A cooldown must not begin with a change that was never made (nomad-autoscaler#144). A
+        memory that notes its own changes overrides this; `before` is what the tick began with.
+        """
+        return self
+
     def moved(self, by: float) -> Self:
         """The same memory on a clock that is `by` seconds ahead."""
         return self

@@ -24,6 +24,11 @@ class NomadMemory(Memory, frozen=True, kw_only=True, tag="nomad"):
     decided: float = NEVER
     changed: float = NEVER
 
+    def unmade(self, before: Memory | None) -> Self:
+        """See `Memory.unmade`."""
+        changed = before.changed if isinstance(before, NomadMemory) else NEVER
+        return structs.replace(self, changed=changed)
+
     def moved(self, by: float) -> Self:
         """See `Memory.moved`."""
         return structs.replace(self, decided=self.decided + by, changed=self.changed + by)

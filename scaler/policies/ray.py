@@ -33,6 +33,11 @@ class RayMemory(Memory, frozen=True, kw_only=True, tag="ray"):
     loads: tuple[Load, ...] = ()
     wished: Wished | None = None
 
+    def unmade(self, before: Memory | None) -> Self:
+        """See `Memory.unmade`. A wish whose delay is over goes on waiting to be granted."""
+        kept = before.wished if isinstance(before, RayMemory) else None
+        return structs.replace(self, wished=self.wished or kept)
+
     def moved(self, by: float) -> Self:
         """See `Memory.moved`."""
         wished = self.wished and Wished(self.wished.since + by, self.wished.up)

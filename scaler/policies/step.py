@@ -22,6 +22,11 @@ class StepMemory(Memory, frozen=True, kw_only=True, tag="step"):
 
     stepped: float = NEVER
 
+    def unmade(self, before: Memory | None) -> Self:
+        """See `Memory.unmade`."""
+        stepped = before.stepped if isinstance(before, StepMemory) else NEVER
+        return structs.replace(self, stepped=stepped)
+
     def moved(self, by: float) -> Self:
         """See `Memory.moved`."""
         return structs.replace(self, stepped=self.stepped + by)

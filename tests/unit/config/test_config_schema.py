@@ -89,7 +89,7 @@ def test_durations_and_sizes_are_known_by_their_form() -> None:
 def test_models_and_keys_are_found_by_path() -> None:
     version = ("pools", "x", "versions", "y")
     assert models_at(version) == ("Version",)
-    assert known_keys(version) == ("weight", "driver", "concurrency", "circuit")
+    assert known_keys(version) == ("weight", "driver", "concurrency", "circuit", "cost")
     assert models_at((*version, "driver", "process")) == ("ProcessOverride",)
     assert models_at(("pools", "x", "scale", "signals", 0)) == ("Signal",)
     assert known_keys(()) == tuple(Config.model_fields)

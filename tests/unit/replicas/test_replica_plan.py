@@ -107,6 +107,56 @@ def test_size(
 
 
 OLD: dict[str, Any] = {"spec": "old"}
+OLDS = [there(f"a-{number}", in_flight=number, **OLD) for number in (1, 2, 3)]
+SURGES = {
+    "two beyond: two are started": (2, OLDS, 3, starts(2), []),
+    "two beyond: one is ready, so one old leaves": (
+        2,
+        [*OLDS, there("a-4"), there("a-5", STARTING)],
+        3,
+        [],
+        ["a-1"],
+    ),
+    "two beyond: once an old one has left, the next starts": (
+        2,
+        [*OLDS[1:], there("a-4"), there("a-5", STARTING)],
+        3,
+        starts(1),
+        [],
+    ),
+    "no more are started than are wanted in the end": (5, OLDS, 3, starts(3), []),
+    "none beyond: an old one leaves first": (0, OLDS, 3, [], ["a-1"]),
+    "none beyond: its successor comes": (0, OLDS[1:], 3, starts(1), []),
+    "none beyond: while the successor starts no other leaves": (
+        0,
+        [*OLDS[1:], there("a-4", STARTING)],
+        3,
+        [],
+        [],
+    ),
+    "none beyond: the successor is ready, the next leaves": (
+        0,
+        [*OLDS[1:], there("a-4")],
+        3,
+        [],
+        ["a-2"],
+    ),
+    "none beyond: fewer wanted meanwhile, the old ones leave": (0, OLDS, 1, [], ["a-1", "a-2"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("surge", "present", "desired", "started", "left"), SURGES.values(), ids=SURGES
+)
+def test_surge(
+    surge: int, present: list[Present], desired: int, started: list[Start], left: list[str]
+) -> None:
+    wanted = Wanted(desired=desired, spec="new", start_timeout=60.0, surge=surge)
+    actions = plan({"v1": wanted}, present, NOW).actions
+    assert [a for a in actions if isinstance(a, Start)] == started
+    assert leaving(actions) == left
+
+
 ROLLS = {
     "all old and ready: one more is started first": (
         [there("a-1", **OLD), there("a-2", **OLD)],

@@ -65,6 +65,7 @@ def test_rates_and_bounds(case: dict[str, Any]) -> None:
         min=case["min"],
         max=case["max"],
         stabilization="0s",
+        idle="0s",
         up=rate(case["scale_up"]["policies"]),
         down=rate(case["scale_down"]["policies"]),
     )

@@ -45,7 +45,7 @@ class Hour:
         )
         self.loop = PoolLoop(
             "support",
-            ScaledPool.of(pool, {"v1": 100}),
+            ScaledPool.of(pool, {"v1": 100}, {}),
             self.signals,
             PoolState(),
             gateway=self.gateway,
