@@ -316,6 +316,7 @@ class Control:
 
     def _members_changed(self, pool: str) -> None:
         self._store.publish_membership(pool, self._replicas.replicas(pool))
+        self.operator.members_changed(pool)
 
     def _signalled(self) -> None:
         if self._stop.is_set():

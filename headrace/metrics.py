@@ -395,6 +395,13 @@ METRICS: Final[dict[str, Metric]] = {
         labels=("pool", "version", "state"),
         read=_replicas,
     ),
+    "headrace_replicas_decided": Metric(
+        kind="gauge",
+        help="Replicas by the latest decision; those asked for unless the pool is on a dry run.",
+        unit="replicas",
+        labels=_VERSION,
+        read=_of_versions(lambda version: version.decided),
+    ),
     "headrace_replicas_desired": Metric(
         kind="gauge",
         help="Replicas asked for now.",
@@ -450,6 +457,13 @@ METRICS: Final[dict[str, Metric]] = {
         unit="retries",
         labels=_VERSION,
         read=_of_versions(lambda version: version.totals.retries),
+    ),
+    "headrace_scale_dry_run": Metric(
+        kind="gauge",
+        help="1 while the pool's decisions are not carried out.",
+        unit="1",
+        labels=("pool",),
+        read=lambda status: [((pool.pool,), pool.dry_run) for pool in status.pools],
     ),
     "headrace_shed_total": Metric(
         kind="counter",

@@ -48,6 +48,7 @@ class VersionStatus(Struct, frozen=True, kw_only=True):
     effective_weight: int
     """As the workers split by; lags `weight` until the version has a ready replica."""
     desired: int
+    """Replicas asked for."""
     ready: int
     starting: int
     unhealthy: int
@@ -61,6 +62,8 @@ class VersionStatus(Struct, frozen=True, kw_only=True):
     """Ejections of its replicas since the daemon's start, by rule, over all workers."""
     forecast_error: float | None = None
     """Mean absolute error of the load forecast over the mean load; None without a forecast."""
+    decided: int = 0
+    """What the latest decision says; differs from `desired` in a dry run."""
     decision: Decision | None = None
     """The latest, without its observation; None before the first tick."""
     classes: tuple[ClassStatus, ...] = ()
@@ -86,6 +89,10 @@ class PoolStatus(Struct, frozen=True, kw_only=True):
     """Unix time at which `scale_override` ends; None: never."""
     lost_signals: tuple[str, ...] = ()
     """Signals without a value now, each with its error."""
+    weights_waiting: str = ""
+    """Versions that lack replicas for the weight they are to have; empty: none."""
+    dry_run: bool = False
+    """Decisions are not carried out."""
 
 
 class WorkerStatus(Struct, frozen=True, kw_only=True):

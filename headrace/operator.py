@@ -30,6 +30,7 @@ from headrace.logging import configure_logging
 from headrace.operations import PoolStatus, ReloadResult, Status
 from headrace.overrides import Overrides, SizeOverride, WeightOverride
 from headrace.release import installed_version
+from headrace.shifts import Demand, Shifts
 from headrace.supervisor import Worker
 from scaler.cluster.planning import BUSY_FOR, Bounds
 from scaler.loop import ScalerLoop
@@ -83,6 +84,14 @@ class Operator:
         self._reloads = 0
         self._reloads_rejected = 0
         self._reloading = asyncio.Lock()
+        self._shifts = Shifts(
+            demands=self._demands,
+            ready=lambda pool, version: replicas.counts(pool, version).ready,
+            move=self._weights_moved,
+            minimums=scaler.set_minimums,
+            tell=self._event,
+        )
+        self._shifts.start(self.weights())
         self._all_ready = asyncio.Event()
 
     # state
@@ -144,6 +153,7 @@ class Operator:
             gateway=self._gateway,
             replicas=self._replicas,
             scaler=self._scaler,
+            weights_waiting=self._shifts.lacking(pool),
         )
 
     # reload
@@ -179,8 +189,8 @@ class Operator:
 
     def _apply(self, config: Config) -> None:
         overrides = self._overrides.fitting(config, self._clock.wall())
-        weights = overrides.weights_by_pool(config)
-        self._gateway.configure(config, weights)
+        shift = self._shifts.plan(config, overrides.weights_by_pool(config))
+        self._gateway.configure(config, shift.weights)
         self._all_ready.clear()
         if config.log != self.config.log:
             configure_logging(config.log.level, config.log.format)
@@ -189,7 +199,19 @@ class Operator:
         self.config = config
         self._overrides = overrides
         self._replicas.configure(config)
-        self._scaler.configure(config, self._store_url, weights)
+        self._scaler.configure(config, self._store_url, shift.weights)
+        self._shifts.begin(config, shift)
+
+    def _demands(self, pool: str, settings: Pool) -> dict[str, Demand]:
+        return snapshot.demands(pool, settings, self._gateway, self._replicas, self._scaler)
+
+    def _weights_moved(self, pool: str) -> None:
+        self._gateway.set_weights(pool, self._shifts.in_force[pool])
+        self._scaler.configure(self.config, self._store_url, self._shifts.in_force)
+
+    def members_changed(self, pool: str) -> None:
+        """The membership of a pool is another; weights may have waited for it."""
+        self._shifts.check(pool)
 
     def _reject(self, error: HeadraceError) -> ReloadResult:
         lines = (
@@ -243,8 +265,10 @@ class Operator:
         self._overrides = self._overrides.with_weights(pool, override)
         self._weights_touched.add(pool)
         wanted = self._overrides.weights_of(self.config, pool)
-        self._gateway.set_weights(pool, wanted)
-        self._scaler.configure(self.config, self._store_url, self.weights())
+        shift = self._shifts.plan(self.config, self.weights())
+        self._gateway.set_weights(pool, shift.weights[pool])
+        self._scaler.configure(self.config, self._store_url, shift.weights)
+        self._shifts.begin(self.config, shift)
         shown = " ".join(f"{v}={w}" for v, w in wanted.items())
         source = "set by hand" if override else "back to the file's"
         self._event("weights.set", f"{shown}, {source}", pool)
@@ -318,6 +342,7 @@ class Operator:
             self._gateway.set_weights(pool, self._overrides.weights_of(self.config, pool))
         for pool, size in self._overrides.sizes.items():
             self._scaler.set_override(pool, size.replicas, size.until)
+        self._shifts.start(self.weights())
         self._scaler.configure(self.config, self._store_url, self.weights())
         if self._weights_touched or self._sizes_touched:
             await self._save()
@@ -349,6 +374,7 @@ class Operator:
     async def drain_all(self, hurry: asyncio.Event) -> None:
         """Stop accepting, and wait for what is under way, or for `hurry`."""
         self._draining = True
+        self._shifts.close()
         stopping = asyncio.ensure_future(self._gateway.stop(self.config.drain_timeout))
         hurried = asyncio.ensure_future(hurry.wait())
         await asyncio.wait({stopping, hurried}, return_when=asyncio.FIRST_COMPLETED)

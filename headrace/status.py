@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from fleet.config.merge import effective_process
+from fleet.config.merge import effective_concurrency, effective_process
 from fleet.config.schema import Pool
-from fleet.model import ReplicaState
+from fleet.model import Decision, ReplicaState
 from fleet.telemetry import slab as words
 from fleet.telemetry.slab import worker_at
 from headrace.gateway import WorkerGateway
@@ -21,7 +21,9 @@ from headrace.operations import (
     WorkerStatus,
 )
 from headrace.overrides import SizeOverride
+from headrace.shifts import Demand
 from scaler.loop import ScalerLoop
+from scaler.members import Counts
 from scaler.replicas import ReplicaManager
 
 
@@ -82,6 +84,42 @@ def class_statuses(
     return tuple(map(ClassStatus, names, bands))
 
 
+def demands(
+    name: str, pool: Pool, gateway: WorkerGateway, replicas: ReplicaManager, scaler: ScalerLoop
+) -> dict[str, Demand]:
+    """What the versions of a pool have, and what they want."""
+    return {
+        version: _demand(name, pool, version, gateway, replicas.counts(name, version), scaler)
+        for version in pool.versions
+    }
+
+
+def _demand(
+    name: str,
+    pool: Pool,
+    version: str,
+    gateway: WorkerGateway,
+    counts: Counts,
+    scaler: ScalerLoop,
+) -> Demand:
+    totals, decision = gateway.totals(name, version), scaler.latest(name, version)
+    return Demand(
+        slots=effective_concurrency(pool, version),
+        ready=counts.ready,
+        desired=_asked_for(decision, counts.ready),
+        wanted=decision.wanted if decision else 0,
+        busy=totals.in_flight + totals.queued_now,
+        scaled=effective_process(pool, version) is not None,
+    )
+
+
+def _asked_for(decision: Decision | None, present: int) -> int:
+    """Replicas asked for; `present` ones when nothing has been decided."""
+    if decision is None:
+        return present
+    return decision.current if decision.dry_run else decision.desired
+
+
 def pool_status(
     name: str,
     pool: Pool,
@@ -92,6 +130,7 @@ def pool_status(
     gateway: WorkerGateway,
     replicas: ReplicaManager,
     scaler: ScalerLoop,
+    weights_waiting: str,
 ) -> PoolStatus:
     """One pool as it stands."""
     members = replicas.replicas(name)
@@ -110,6 +149,7 @@ def pool_status(
                 weight=weights[version],
                 effective_weight=in_force.get(version, 0),
                 desired=len(own) if desired is None else desired,
+                decided=decision.desired if decision else len(own),
                 ready=ready,
                 starting=states.count(ReplicaState.STARTING) + states.count(ReplicaState.BACKOFF),
                 unhealthy=states.count(ReplicaState.UNHEALTHY),
@@ -136,4 +176,6 @@ def pool_status(
         scale_override=size.replicas if size else None,
         override_ends=size.until if size else None,
         lost_signals=scaler.lost(name),
+        weights_waiting=weights_waiting,
+        dry_run=pool.scale.dry_run,
     )

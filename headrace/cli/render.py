@@ -55,6 +55,10 @@ def pool_warnings(pool: PoolStatus) -> Iterator[Text]:
     if pool.scale_override is not None:
         until = "until reset" if pool.override_ends is None else f"until {utc(pool.override_ends)}"
         yield _note(f"{pool.pool}: size is held at {pool.scale_override} by hand, {until}")
+    if pool.weights_waiting:
+        yield _note(f"{pool.pool}: the weights wait for {pool.weights_waiting}")
+    if pool.dry_run:
+        yield _note(f"{pool.pool}: dry run, sizes are decided but not changed")
     for out in pool.ejected:
         note = f"{out.replica} is ejected by worker {out.worker}: {out.reason}"
         yield _note(f"{pool.pool}: {note}, until {utc(out.until)}")

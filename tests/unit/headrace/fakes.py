@@ -89,6 +89,7 @@ def version_status(**changes: Any) -> VersionStatus:
         weight=95,
         effective_weight=95,
         desired=2,
+        decided=2,
         ready=2,
         starting=0,
         unhealthy=0,

@@ -90,6 +90,8 @@ VALUES = {
     ),
     "wanted replicas": (of("replicas_desired", **V1), 2),
     "how far a forecast was off": (of("forecast_error_ratio", **V1), 0.125),
+    "decided replicas": (of("replicas_decided", **V1), 2),
+    "no dry run": (of("scale_dry_run", pool="support"), 0),
     "weight": (of("version_weight", pool="support", version="v2"), 5),
     "weight in force": (of("version_effective_weight", pool="support", version="v2"), 0),
     "ejections by a rule": (of("ejections_total", **V1, rule="failures"), 0),
