@@ -34,6 +34,12 @@ class Gateway(Traffic, Protocol):
         """Replace the membership of `pool` in every worker. Never blocks."""
         ...
 
+    def pack(self, pool: str, versions: frozenset[str]) -> None:
+        """Pack the requests of these versions of `pool` onto their oldest replicas, and spread
+        those of all others. Never blocks.
+        """
+        ...
+
     def loads(self, pool: str, loads: Mapping[str, float]) -> None:
         """Tell every worker what replicas of `pool` report, in requests. Never blocks."""
         ...

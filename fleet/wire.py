@@ -40,6 +40,8 @@ class VersionEntry(Struct, frozen=True, kw_only=True):
     name: str
     weight: int
     block: int
+    packed: bool = False
+    """Requests are packed onto the oldest replicas."""
     replicas: tuple[ReplicaEntry, ...] = ()
     ready_at: float = 0.0
     """Monotonic time at which the next of those that start is expected to serve; 0: none is, or

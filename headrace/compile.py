@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from fleet.config.merge import (
     effective_limits,
@@ -83,16 +83,18 @@ def version_entries(
     shared: bool,
     config: Pool | None = None,
     expected: Mapping[str, float] | None = None,
+    packed: Collection[str] = (),
 ) -> tuple[VersionEntry, ...]:
     """The membership of a pool as the workers need it. `config`: the pool's settings, without
     which no slots are found out; `expected`: when the next replica of a version is, in monotonic
-    seconds, see `VersionEntry.ready_at`.
+    seconds, see `VersionEntry.ready_at`; `packed`: versions whose requests are packed.
     """
     return tuple(
         VersionEntry(
             name=version,
             weight=weight,
             block=block(pool, version),
+            packed=version in packed,
             ready_at=(expected or {}).get(version, 0.0),
             replicas=tuple(
                 _replica(r, shared=shared, adaptive=_adaptive(config, version))

@@ -58,6 +58,7 @@ class WorkerGateway:
         self.supervisor = Supervisor(workers, self.slab, self, write_log)
         self._config: Config
         self._weights: dict[str, dict[str, int]] = {}
+        self._packed: dict[str, frozenset[str]] = {}
         self._members: dict[str, tuple[Replica, ...]] = {}
         self._blocks: dict[tuple[str, str], int] = {}
         self._free_cells: deque[int] = deque(range(CELLS))
@@ -136,6 +137,13 @@ class WorkerGateway:
                 self._send_members(worker, pool)
         elif not replicas:
             del self._members[pool]
+
+    def pack(self, pool: str, versions: frozenset[str]) -> None:
+        """See `fleet.ports.Gateway`."""
+        self._packed[pool] = versions
+        if pool in self._weights:
+            for worker in self.supervisor.workers:
+                self._send_members(worker, pool)
 
     def loads(self, pool: str, loads: Mapping[str, float]) -> None:
         """See `fleet.ports.Gateway`."""
@@ -264,6 +272,7 @@ class WorkerGateway:
                 shared=shared,
                 config=self._config.pools.get(pool),
                 expected=expected,
+                packed=self._packed.get(pool, ()),
             )
             worker.told.update(r.name for version in versions for r in version.replicas)
             worker.send(

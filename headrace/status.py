@@ -104,7 +104,7 @@ def _demand(
 ) -> Demand:
     totals, decision = gateway.totals(name, version), scaler.latest(name, version)
     return Demand(
-        slots=effective_concurrency(pool, version),
+        slots=gateway.slots_per_replica(name, version) or effective_concurrency(pool, version),
         ready=counts.ready,
         desired=_asked_for(decision, counts.ready),
         wanted=decision.wanted if decision else 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from router.balance import BALANCERS, Clock, Learner
 from router.balance.consistent_hash import ConsistentHash
+from router.balance.packed import Packed
 from router.observer import Observer, Reports
 from router.outliers import Detector, OnEjection
 from router.pool import Version
@@ -17,6 +18,16 @@ class Equipment:
         self._on_ejection = on_ejection
         self._clock = clock
 
+    def pack(self, version: Version, packed: bool) -> None:
+        """Pack the requests of `version` onto its oldest replicas, or spread them again."""
+        if packed == version.packed:
+            return
+        version.packed = packed
+        if packed:
+            version.balancer = Packed(version.balancer)
+        elif isinstance(version.balancer, Packed):
+            version.balancer = version.balancer.spread
+
     def fit(self, version: Version) -> None:
         """Give `version` what its pool's settings ask for; what it has learned is gone."""
         entry = version.pool.entry
@@ -24,7 +35,7 @@ class Equipment:
         learner = balancer if isinstance(balancer, Learner) else None
         if entry.affinity_replica and entry.balance != "consistent_hash":
             balancer = ConsistentHash(balancer, entry.balancing.factor)
-        version.balancer = balancer
+        version.balancer = Packed(balancer) if version.packed else balancer
         version.observer = None
         if learner is not None or entry.balancing.load_header is not None:
             version.observer = Observer(learner, entry.balancing, self.reports, self._clock)

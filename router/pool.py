@@ -266,6 +266,7 @@ class Version:
         "name",
         "observer",
         "outliers",
+        "packed",
         "pool",
         "ready_at",
         "replicas",
@@ -291,6 +292,8 @@ class Version:
         self.observer: Observer | None = None
         """Told of replies and failures; None while nothing is learned from them."""
         self.outliers: Detector | None = None
+        self.packed = False
+        """Its requests are packed onto the oldest replicas."""
         self.uneven = False
         """Some share is below 1, some weight is not 1, or some replica reports load."""
         self.admitting = False

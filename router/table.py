@@ -78,6 +78,7 @@ class Directory:
             versions[entry.name] = version
             if tokens is not None:
                 version.ready_at = entry.ready_at
+                self._equipment.pack(version, entry.packed)
                 self._replicas(version, entry, tokens)
         gone = [v for name, v in pool.versions.items() if versions.get(name) is not v]
         pool.versions = versions

@@ -122,6 +122,11 @@ class ScalerLoop:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def tick(self) -> None:
+        """Decide every pool once, now, in the caller's time: for measurements."""
+        for loop in self._pools.values():
+            loop.tick()
+
     def kick(self, pool: str) -> None:
         """Decide a pool now, because its load has changed; unknown names are ignored."""
         if pool in self._pools:

@@ -56,6 +56,18 @@ class ScaledPool(Struct, frozen=True, kw_only=True):
         )
 
 
+def to_pack(decisions: Sequence[Decision], state: PoolState, settings: Scale) -> frozenset[str]:
+    """Versions whose requests should be packed: those larger than they need to be, if asked for."""
+    if settings.pack == "never":
+        return frozenset()
+    return frozenset(
+        d.version
+        for d in decisions
+        if settings.pack == "always"
+        or d.wanted < state.versions[d.version].desired - state.versions[d.version].spare
+    )
+
+
 class PoolLoop:
     """One pool. `tick` is synchronous and never waits; `run` only says when."""
 
@@ -88,6 +100,7 @@ class PoolLoop:
         self._counts = counts
         self._applied: dict[str, int] | None = None
         self._telling: dict[str, Telling] = {}
+        self._packed: frozenset[str] = frozenset()
         self._kicked = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -120,7 +133,11 @@ class PoolLoop:
 
     def tick(self) -> None:
         """Decide once, tell what is worth it, and apply what changed."""
-        seen = [self._observe(version, slots) for version, slots in self.pool.slots.items()]
+        counts = {version: self._counts(self.name, version) for version in self.pool.slots}
+        seen = [
+            self._observe(version, slots, counts[version])
+            for version, slots in self.pool.slots.items()
+        ]
         decisions, state = decide_pool(
             seen,
             self.pool.scale,
@@ -128,10 +145,10 @@ class PoolLoop:
             self.state,
             minimums=self.minimums,
             purse=self.purse,
-            leaving=self._leaving(),
+            leaving=self._cost({v: c.draining for v, c in counts.items()}),
         )
         desired = {name: version.desired for name, version in state.versions.items()}
-        if self._closes(desired) and self._worked_since(seen):
+        if self._closes(seen, desired) and self._worked_since(seen):
             # the next tick sees what has come in
             self.kick()
             return
@@ -141,6 +158,10 @@ class PoolLoop:
             if self._telling.setdefault(decision.version, Telling()).worth(decision):
                 self._recorder.decision(decision)
                 _log.info(decision.reason, pool=self.name, version=decision.version)
+        packed = to_pack(decisions, state, self.pool.scale)
+        if packed != self._packed:
+            self._packed = packed
+            self._gateway.pack(self.name, packed)
         if desired != self._applied:
             self._apply(self.name, desired)
             self._applied = desired
@@ -155,26 +176,18 @@ class PoolLoop:
 
     def held(self) -> float:
         """What the pool takes of its budget now, in units of cost."""
-        if self.purse is None:
-            return 0.0
         counts = {version: self._counts(self.name, version) for version in self.pool.slots}
-        sizes = {v: c.ready + c.starting + c.unhealthy + c.draining for v, c in counts.items()}
-        return self.purse.account.cost(sizes)
-
-    def _leaving(self) -> float:
-        if self.purse is None:
-            return 0.0
-        sizes = {v: self._counts(self.name, v).draining for v in self.pool.slots}
-        return self.purse.account.cost(sizes)
-
-    def _closes(self, desired: Mapping[str, int]) -> bool:
-        """Whether these sizes take the last replica, and not by hand."""
-        known = self.state.versions.values()
-        return (
-            not any(desired.values())
-            and any(version.desired for version in known)
-            and self.override is None
+        return self._cost(
+            {v: c.ready + c.starting + c.unhealthy + c.draining for v, c in counts.items()}
         )
+
+    def _cost(self, sizes: Mapping[str, int]) -> float:
+        return 0.0 if self.purse is None else self.purse.account.cost(sizes)
+
+    def _closes(self, seen: Sequence[Observation], desired: Mapping[str, int]) -> bool:
+        """Whether these sizes take the last replica, and not by hand."""
+        there = any(one.desired for one in seen)
+        return there and not any(desired.values()) and self.override is None
 
     def _worked_since(self, seen: Sequence[Observation]) -> bool:
         """The last check before the last replica goes: nothing has come in since `seen`.
@@ -187,8 +200,7 @@ class PoolLoop:
                 return True
         return False
 
-    def _observe(self, version: str, slots: int) -> Observation:
-        counts = self._counts(self.name, version)
+    def _observe(self, version: str, slots: int, counts: Counts) -> Observation:
         totals = self._gateway.totals(self.name, version)
         slots = self._gateway.slots_per_replica(self.name, version) or slots
         now = self._clock.monotonic()

@@ -131,6 +131,9 @@ class FakeGateway(Told):
         self.cells.add(self._next_cell)
         return self._next_cell
 
+    def pack(self, pool: str, versions: frozenset[str]) -> None:
+        raise NotImplementedError
+
     def free_cell(self, cell: int) -> None:
         used = {r.cell for pool in self.now.values() for r in pool}
         assert cell not in used, "published without the replica before its cell is freed"

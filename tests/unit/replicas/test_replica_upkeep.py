@@ -55,6 +55,9 @@ class Gateway:
     def allocate_cell(self) -> int:
         raise NotImplementedError
 
+    def pack(self, pool: str, versions: frozenset[str]) -> None:
+        raise NotImplementedError
+
     def free_cell(self, cell: int) -> None:
         self.calls.append(cell)
 

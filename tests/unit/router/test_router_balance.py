@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from itertools import cycle
 
+import msgspec
 import pytest
 
 from router.balance import BALANCERS
@@ -89,3 +90,45 @@ def test_a_full_or_unusable_replica_is_never_picked(balance: str) -> None:
     made = house(*entries, balance=balance)
     assert Counter(take(made) for _ in range(6)) == {"r0": 3, "r1": 1, "r3": 2}
     assert made.admission.lease(made.version()) is None
+
+
+def packed(made: House, on: bool) -> None:
+    entry = version_entry("v1", *[replica_entry(n, slots=2) for n in range(3)])
+    made.members(msgspec.structs.replace(entry, packed=on))
+
+
+def test_packing_fills_the_oldest_replicas_first() -> None:
+    made = house(*[replica_entry(n, slots=2) for n in range(3)])
+    packed(made, True)
+    assert [take(made) for _ in range(5)] == ["r0", "r0", "r1", "r1", "r2"]
+
+
+def test_packing_takes_an_older_slot_again_as_soon_as_it_is_free() -> None:
+    made = house(*[replica_entry(n, slots=2) for n in range(3)])
+    packed(made, True)
+    for _ in range(3):
+        take(made)
+    made.admission.release(made.version().replicas["r0"], 0.1)
+    assert take(made) == "r0"
+
+
+def test_packing_ends_with_the_balancer_that_was() -> None:
+    made = house(*[replica_entry(n, slots=2) for n in range(3)], balance="round_robin")
+    before = made.version().balancer
+    packed(made, True)
+    assert made.version().balancer is not before
+    packed(made, True)
+    packed(made, False)
+    assert made.version().balancer is before
+    assert [take(made) for _ in range(3)] == ["r0", "r1", "r2"]
+
+
+def test_a_key_leads_where_it_leads_while_requests_are_packed() -> None:
+    made = house(*[replica_entry(n, slots=9) for n in range(8)], balance="consistent_hash")
+    key = b"session"
+    version = made.version()
+    before = version.balancer.pick(version, key)
+    entry = version_entry("v1", *[replica_entry(n, slots=9) for n in range(8)])
+    made.members(msgspec.structs.replace(entry, packed=True))
+    assert version.balancer.pick(version, key) is before
+    assert version.balancer.pick(version, None).name == "r0"

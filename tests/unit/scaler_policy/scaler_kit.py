@@ -90,6 +90,7 @@ class FakeGateway:
     """A data plane whose load is set by hand."""
 
     def __init__(self) -> None:
+        self.packed: dict[str, frozenset[str]] = {}
         self.load: defaultdict[tuple[str, str], VersionTotals] = defaultdict(totals)
 
     def slots_per_replica(self, pool: str, version: str) -> int | None:
@@ -109,6 +110,9 @@ class FakeGateway:
 
     def allocate_cell(self) -> int:
         raise NotImplementedError
+
+    def pack(self, pool: str, versions: frozenset[str]) -> None:
+        self.packed[pool] = versions
 
     def free_cell(self, cell: int) -> None:
         raise NotImplementedError

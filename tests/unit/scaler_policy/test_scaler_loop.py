@@ -301,3 +301,68 @@ def test_a_state_that_cannot_be_read_is_left_out() -> None:
     daemon.configure({"support": pool()})
     ticked(daemon, 0)
     assert daemon.size() == 4, "the replicas found are kept until their load is known"
+
+
+def test_a_dry_run_asks_for_the_present_size_and_is_told_once() -> None:
+    daemon = Daemon(ManualClock(1000.0))
+    daemon.configure({"support": pool(scale={"dry_run": True})})
+    for _ in range(3):
+        ticked(daemon, 40)
+    assert daemon.size() == 1
+    assert all(d.dry_run for d in daemon.journal.decisions)
+    told = [d.desired for d in daemon.journal.decisions]
+    assert told[-1] > 1
+    assert len(told) == len(set(told)), "each size once"
+
+
+def test_the_last_replica_stays_when_a_request_comes_between_the_look_and_the_cut() -> None:
+    class LateGateway(FakeGateway):
+        late = False
+        asked = 0
+
+        def totals(self, pool: str, version: str) -> VersionTotals:
+            self.asked += 1
+            # a tick looks once for its observation, and once more before the cut
+            busy = self.late and self.asked % 2 == 0
+            return totals(in_flight=1 if busy else 0)
+
+    daemon = Daemon(ManualClock(1000.0))
+    gateway = daemon.gateway = LateGateway()
+    daemon.scaler._gateway = gateway
+    settings = {"idle": "0s", "stabilization": "0s"}
+    daemon.fleet.sizes["support", "v1"] = 1
+    daemon.configure({"support": pool(0, scale=settings)})
+    loop = daemon.scaler._pools["support"]
+    gateway.late = True
+    loop.tick()
+    assert daemon.size() == 1
+    assert daemon.fleet.applied == []
+    gateway.late = False
+    loop.tick()
+    assert daemon.size() == 0
+
+
+def test_pools_of_one_budget_never_have_more_than_it() -> None:
+    daemon = Daemon(ManualClock(1000.0))
+    fast = {"up": {"replicas": 50}, "stabilization": "0s", "budget": "gpu"}
+    first = pool(scale={**fast, "priority": 1})
+    pools = {"a": first, "b": pool(scale=fast)}
+    daemon.scaler.configure(config(pools, budgets={"gpu": {"replicas": 6}}), STORE)
+    daemon.gateway.load["b", "v1"] = totals(90)
+    for load in (0, 0, 30, 90, 90, 10, 0, 0):
+        daemon.gateway.load["a", "v1"] = totals(load)
+        for loop in daemon.scaler._pools.values():
+            loop.tick()
+        assert sum(daemon.fleet.sizes.values()) <= 6
+    assert (daemon.size("a"), daemon.size("b")) == (1, 5)
+
+
+def test_requests_are_packed_while_the_pool_is_larger_than_wanted() -> None:
+    daemon = Daemon(ManualClock(1000.0))
+    daemon.configure({"support": pool(scale={"pack": "shrinking"})})
+    ticked(daemon, 40)
+    assert daemon.gateway.packed == {}
+    ticked(daemon, 3)
+    assert daemon.gateway.packed == {"support": {"v1"}}
+    ticked(daemon, 40)
+    assert daemon.gateway.packed == {"support": frozenset()}
