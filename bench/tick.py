@@ -4,8 +4,8 @@
 
 Everything of a tick but what goes out of the process: counters are summed from a real slab of two
 workers, replicas are counted in a real roster, and real policies, guardrails, allocation and
-packing decide. Each tick moves the load of every pool, so that nothing can be kept from the last. The figures
-are CPU time, which other work on the machine disturbs less than the clock on the wall.
+packing decide. Each tick moves the load of every pool, so that nothing can be kept from the last.
+The figures are CPU time, which other work on the machine disturbs less than the clock on the wall.
 """
 
 from __future__ import annotations
