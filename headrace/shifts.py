@@ -59,13 +59,14 @@ def shortage(
     A version whose share rises has enough if its ready slots take its new share of all requests
     there are now. When one has not, each that rises needs its share of what the whole pool needs:
     what the policies want, or for a version of one replica the requests it has. `most` is the
-    largest size of the pool; what others have of it is not taken away from them.
+    largest size of the pool; what others have of it is not taken away from them. Is none ready of
+    the versions that had a weight, nothing is gained by staying with them.
 
     Worked: 100/0 to 50/50, v1 wants 10 replicas of 8 slots: v2 needs ceil(80 * 0.5 / 8) = 5.
     """
     rising = [v for v in after if _part(after, v) > _part(before, v) and demands[v].scaled]
     busy = sum(demand.busy for demand in demands.values())
-    if not busy and not any(demand.desired for demand in demands.values()):
+    if not any(demands[v].ready for v in before if before[v] and v in demands):
         return {}
     if all(_carries(demands[v], busy * _part(after, v)) for v in rising):
         return {}

@@ -102,6 +102,18 @@ async def test_records_and_state_survive_a_restart_of_everything(tmp_path: Path)
         assert await store.get("overrides") is None
 
 
+async def test_the_decision_that_held_at_a_time_is_found(tmp_path: Path) -> None:
+    async with embedded_store(tmp_path / "store") as embedded, store_at(embedded.url) as store:
+        assert await store.wait_connected(5)
+        for at in (1.0, 2.0, 3.0):
+            store.decision(decision(at))
+        store.decision(decision(2.5, pool="chat"))
+        await delivered(store)
+        found = [await store.decision_at("support", "v1", at) for at in (0.5, 1.0, 2.9, 9.0)]
+        assert found == [None, decision(1.0), decision(2.0), decision(3.0)]
+        assert await store.decision_at("support", "v2", 9.0) is None
+
+
 async def test_stop_delivers_what_was_recorded_just_before(tmp_path: Path) -> None:
     async with embedded_store(tmp_path / "store") as embedded:
         async with store_at(embedded.url) as store:

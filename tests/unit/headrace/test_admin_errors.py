@@ -94,6 +94,22 @@ REFUSALS: dict[str, tuple[str, str, str | None, int, str, str]] = {
         "invalid_request",
         "'many'",
     ),
+    "a time that is none": (
+        "GET",
+        "/v1/pools/support/explain?at=noon",
+        None,
+        400,
+        "invalid_request",
+        "at must be a Unix time",
+    ),
+    "a time beyond all dates": (
+        "GET",
+        "/v1/pools/support/explain?at=1e300",
+        None,
+        400,
+        "invalid_request",
+        "at must be a Unix time",
+    ),
     "a misspelt parameter": (
         "GET",
         "/v1/decisions?pol=support",

@@ -94,6 +94,13 @@ SHORTAGES: dict[str, Case] = {
         20,
         {},
     ),
+    "nothing waits for versions of which none is ready": (
+        {"v1": 100, "v2": 0},
+        {"v1": 0, "v2": 100},
+        {"v1": has(0, busy=40, desired=4), "v2": has(1)},
+        20,
+        {},
+    ),
     "two versions that rise share the room": (
         {"v1": 100, "v2": 0, "v3": 0},
         {"v1": 20, "v2": 50, "v3": 30},
