@@ -21,7 +21,7 @@ from fleet.config.units import format_duration
 from fleet.model import Decision, Observation, Proposal
 from scaler.allocate import Share, afford, allocate
 from scaler.budgets import Purse
-from scaler.floors import Floor, idle_wait, lowest
+from scaler.floors import Floor, idle_of, idle_wait, lowest
 from scaler.forecast import Forecast, looked, needed
 from scaler.guardrails import Guarded, Limit, guard, pace_of
 from scaler.policies import POLICIES, AnyMemory, Want
@@ -120,7 +120,7 @@ def _floor(versions: Sequence[_Version], settings: Scale, override: Override | N
     if override is not None or not versions:
         total = override.total if override is not None else 0
         return Floor("held", total, f"the pool is held at {total} by hand")
-    idle = POLICIES[settings.policy].idle if settings.idle is None else settings.idle
+    idle = idle_of(settings, POLICIES[settings.policy].idle)
     rest = idle_wait([v.busy_at for v in versions], versions[0].seen.monotonic, idle)
     return lowest(
         settings,

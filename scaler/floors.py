@@ -49,6 +49,19 @@ def lowest(settings: Scale, *, at: float, needed: int, idle_for: float) -> Floor
     return Floor(floor.rule, min(floor.replicas, settings.max), floor.detail)
 
 
+def idle_of(settings: Scale, default: float) -> float:
+    """Seconds without work after which the last replica may go.
+
+    `default` is the policy's, 0 if it has a rule of its own. Whoever asks for a stabilization and
+    for no idle time means that.
+    """
+    if settings.idle is not None:
+        return settings.idle
+    if default and settings.stabilization is not None:
+        return settings.stabilization
+    return default
+
+
 def idle_wait(busy_at: Sequence[float], now: float, idle: float) -> float:
     """Seconds until a pool whose versions had work at these monotonic times counts as idle."""
     return max(0.0, max(busy_at) + idle - now)

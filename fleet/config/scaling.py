@@ -118,7 +118,8 @@ class Scale(Model):
     idle: Duration | None = Field(
         None,
         description="With `min: 0`: the last replica goes once the pool has had no work for so "
-        "long. Default: 60s with slo, step and target, else the policy's own rule.",
+        "long. Default: `stabilization` if given, else 60s with slo, step and target, and the "
+        "policy's own rule with others.",
     )
     standby: int = Field(
         0, ge=0, le=MAX_REPLICAS, description="Replicas kept ready beyond the need, within max."

@@ -117,13 +117,7 @@ async def test_load_beyond_capacity_adds_replicas_and_its_end_removes_them(tmp_p
 async def test_a_pool_at_zero_starts_for_the_first_request_and_goes_back(tmp_path: Path) -> None:
     config = one_pool(
         queue={"timeout": "15s"},
-        scale={
-            "min": 0,
-            "max": 2,
-            "stabilization": "1s",
-            "idle": "1s",
-            "down": {"replicas": 2, "period": "1s"},
-        },
+        scale={"min": 0, "max": 2, "stabilization": "1s", "down": {"replicas": 2, "period": "1s"}},
     )
     async with daemon(tmp_path, config) as running:
         load = await Load(running.url + SUPPORT).requests(5, clients=5)

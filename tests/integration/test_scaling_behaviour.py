@@ -144,3 +144,35 @@ async def test_no_request_is_lost_when_the_last_replica_goes(tmp_path: Path) -> 
         downs = [d for d in await running.decisions("support") if d["desired"] == 0]
     assert statuses == [200] * 12
     assert downs, "the pool has closed"
+
+
+async def test_packed_requests_leave_idle_victims_that_go_at_once(tmp_path: Path) -> None:
+    """Spread, the three requests would keep every replica busy; packed, two have none."""
+    config = one_pool(
+        driver=agent("--latency", "6s", "--concurrency", "4"),
+        concurrency=4,
+        scale={"min": 3, "max": 3, "policy": "target", "pack": "always"},
+    )
+    async with daemon(tmp_path, config) as running, aiohttp.ClientSession() as session:
+        await running.until_ready("support", 3)
+        oldest = min(r["name"] for r in (await running.pool("support"))["replicas"])
+        load = Load(running.url + PATH)
+        requests = asyncio.create_task(load.requests(3, clients=3))
+
+        async def busy() -> bool:
+            return bool((await running.version("support"))["in_flight"] == 3)
+
+        await wait_until(busy, "three requests are under way")
+        url = f"{running.admin}/v1/pools/support/scale"
+        async with session.put(url, json={"replicas": 1}) as reply:
+            assert reply.status == 200
+
+        async def gone() -> bool:
+            return len((await running.pool("support"))["replicas"]) == 1
+
+        await wait_until(gone, "the victims are gone")
+        pool = await running.pool("support")
+        await requests
+    assert pool["versions"][0]["in_flight"] == 3, "they went while the requests ran"
+    assert [r["name"] for r in pool["replicas"]] == [oldest]
+    assert load.failures == []

@@ -9,6 +9,8 @@ from scaler_kit import scale, seen, total
 
 from fleet.model import Decision, Observation
 from scaler.decide import Override, decide_pool
+from scaler.floors import idle_of
+from scaler.policies import POLICIES
 from scaler.state import PoolState, VersionState
 from scaler.windows import Wish
 
@@ -137,6 +139,21 @@ def test_the_last_replica_goes_after_the_idle_time(
     state = known(2, busy_at=None if ago is None else NOW - ago)
     decision, _ = decide(observation, state, min=0, idle="60s", down={"replicas": 9})
     assert decision.desired == size
+
+
+IDLE_TIMES: dict[str, tuple[dict[str, Any], float]] = {
+    "a minute by default": ({}, 60.0),
+    "as long as the stabilization asked for": ({"stabilization": "10s"}, 10.0),
+    "its own time counts first": ({"stabilization": "10s", "idle": "30s"}, 30.0),
+    "a policy with a rule of its own needs none": ({"policy": "kpa"}, 0.0),
+    "unless it is asked for": ({"policy": "kpa", "idle": "5s"}, 5.0),
+}
+
+
+@pytest.mark.parametrize(("settings", "seconds"), IDLE_TIMES.values(), ids=IDLE_TIMES)
+def test_the_idle_time(settings: dict[str, Any], seconds: float) -> None:
+    chosen = scale(**settings)
+    assert idle_of(chosen, POLICIES[chosen.policy].idle) == seconds
 
 
 def test_the_sentence_tells_how_long_it_will_stay() -> None:
