@@ -113,9 +113,9 @@ async def test_a_dry_run_decides_and_changes_nothing(tmp_path: Path) -> None:
     assert 'headrace_scale_dry_run{pool="support"} 1.0' in metrics
     assert 'headrace_replicas_desired{pool="support",version="v1"} 1.0' in metrics
     marked = [d for d in decisions if d["dry_run"]]
-    assert marked and all(d["observation"]["queued"] >= 0 for d in marked)
-    assert explained["dry_run"] and explained["observation"]["slots"] == 1
-    assert journalled["at"] <= at and journalled["observation"] is not None
+    assert marked and all(d["seen"]["queued"] >= 0 for d in marked)
+    assert explained["dry_run"] and explained["seen"]["slots"] == 1
+    assert journalled["at"] <= at and journalled["seen"] is not None
     assert load.failures == []
 
 
