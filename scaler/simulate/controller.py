@@ -15,10 +15,13 @@ Controller: TypeAlias = Callable[[Sequence[Observation]], Mapping[str, int]]
 
 
 class PolicyController:
-    """What the daemon's scaler decides with these settings: the same function, tick by tick."""
+    """What the daemon's scaler decides with these settings: the same function, tick by tick.
+
+    A dry run is for a daemon; here its decisions are carried out.
+    """
 
     def __init__(self, settings: Scale) -> None:
-        self._settings = settings
+        self._settings = settings.model_copy(update={"dry_run": False})
         self._state = PoolState()
 
     def __call__(self, observations: Sequence[Observation]) -> Mapping[str, int]:

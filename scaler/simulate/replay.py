@@ -45,7 +45,8 @@ def replay(journal: Iterable[Decision], settings: Mapping[str, Scale]) -> list[R
         versions[old.version] = old.seen
         state = states.get(old.pool, PoolState())
         seen = [_as_of(one, old.seen.at, state) for one in versions.values()]
-        decisions, states[old.pool] = decide_pool(seen, settings[old.pool], None, state)
+        own = settings[old.pool].model_copy(update={"dry_run": False})
+        decisions, states[old.pool] = decide_pool(seen, own, None, state)
         new = next(decision for decision in decisions if decision.version == old.version)
         found.append(
             Replayed(

@@ -145,6 +145,15 @@ def test_other_settings_go_on_from_their_own_size() -> None:
     assert "the pool has at most 4" in found[-1].reason
 
 
+def test_a_dry_run_is_carried_out_here() -> None:
+    loads = [10.0, 40.0, 20.0, 80.0, 5.0]
+    settings = {"max": 20, "policy": "target", "stabilization": "0s"}
+    journal = decided(loads, Scale.model_validate(settings))
+    dry = {"support": Scale.model_validate({**settings, "dry_run": True})}
+    again = replay(journal, dry)
+    assert [one.would for one in again] == [one.was for one in again]
+
+
 def test_what_was_kept_without_its_observation_is_left_out() -> None:
     (journal,) = decided([2], Scale(max=9))
     old = msgspec.structs.replace(journal, seen=None)
