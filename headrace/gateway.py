@@ -82,6 +82,7 @@ class WorkerGateway:
         self.listeners.open(config.listen)
         self._config = config
         self._weights = {pool: dict(of) for pool, of in weights.items()}
+        self._packed = {pool: of for pool, of in self._packed.items() if pool in config.pools}
         self.generation += 1
         for worker in self.supervisor.workers:
             self._send_table(worker)

@@ -132,6 +132,9 @@ class Shifts:
 
     def start(self, weights: Mapping[str, dict[str, int]]) -> None:
         """Begin with these, by pool: as at a start, none waits."""
+        for pool in list(self._timers):
+            self._end(pool)
+            self._minimums(pool, {})
         self.in_force = dict(weights)
 
     def plan(self, config: Config, wanted: Mapping[str, dict[str, int]]) -> Plan:

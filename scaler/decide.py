@@ -59,7 +59,7 @@ class _Bounds(Struct, frozen=True, kw_only=True):
     """What holds for the pool as a whole at this tick."""
 
     floor: Floor
-    high: int
+    minimums: Mapping[str, int]
     override: Override | None
     budget: str
     """Says what the budget allows; empty when that is enough."""
@@ -102,7 +102,7 @@ def decide_pool(
             sizes = afford(shares, sizes, purse.account.costs, allowed)
             account = purse.account
             budget = f"{account.budget} leaves {allowed:g} of {account.total:g}"
-    bounds = _Bounds(floor=floor, high=high, override=override, budget=budget)
+    bounds = _Bounds(floor=floor, minimums=minimums or {}, override=override, budget=budget)
     dry_run = settings.dry_run and override is None
     kept = _kept(versions, settings) if dry_run else sizes
     decisions = []
@@ -228,7 +228,7 @@ def _bound(
     if size < guarded:
         return (Limit("max", f"the pool has at most {settings.max}"),)
     if sum(sizes.values()) > floor.replicas:
-        if size > 1:
+        if size == bounds.minimums.get(version.seen.version):
             return (Limit("weight", f"it needs {size} before its weight moves"),)
         return (Limit("share", f"weight {version.seen.weight} keeps at least 1"),)
     return (floor.limit,)

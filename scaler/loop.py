@@ -223,8 +223,8 @@ class ScalerLoop:
             counts=self._counts,
         )
         loop.override = self._overrides.get(name)
-        loop.minimums = before.minimums if before is not None else {}
         if before is not None:
+            loop.minimums, loop.packed = before.minimums, before.packed
             loop.latest = {v: d for v, d in before.latest.items() if v in scaled.slots}
             self._end(before)
         self._pools[name] = loop

@@ -93,6 +93,8 @@ class PoolLoop:
         """Of versions whose weight is about to rise."""
         self.purse: Purse | None = None
         self.latest: dict[str, Decision] = {}
+        self.packed: frozenset[str] = frozenset()
+        """Versions whose requests the gateway was told to pack."""
         self._gateway = gateway
         self._recorder = recorder
         self._clock = clock
@@ -100,7 +102,6 @@ class PoolLoop:
         self._counts = counts
         self._applied: dict[str, int] | None = None
         self._telling: dict[str, Telling] = {}
-        self._packed: frozenset[str] = frozenset()
         self._kicked = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -159,8 +160,8 @@ class PoolLoop:
                 self._recorder.decision(decision)
                 _log.info(decision.reason, pool=self.name, version=decision.version)
         packed = to_pack(decisions, state, self.pool.scale)
-        if packed != self._packed:
-            self._packed = packed
+        if packed != self.packed:
+            self.packed = packed
             self._gateway.pack(self.name, packed)
         if desired != self._applied:
             self._apply(self.name, desired)

@@ -208,6 +208,16 @@ async def test_other_weights_replace_those_that_wait() -> None:
     assert pools.shifts.lacking("a") == ""
 
 
+async def test_a_new_beginning_ends_what_waits() -> None:
+    pools = Pools(timeout="10ms")
+    pools.set(v1=50, v2=50)
+    pools.shifts.start({"a": {"v1": 20, "v2": 80}})
+    await asyncio.sleep(0.03)
+    assert pools.moved == []
+    assert pools.minimums == [{"v2": 2}, {}]
+    assert pools.shifts.in_force == {"a": {"v1": 20, "v2": 80}}
+
+
 async def test_a_timeout_of_zero_moves_at_once() -> None:
     pools = Pools(timeout="0s")
     assert pools.set(v1=50, v2=50) == {"v1": 50, "v2": 50}
