@@ -131,6 +131,7 @@ class Control:
             self._clock,
             apply=seat.apply if seat else self._replicas.set_desired,
             counts=seat.counts if seat else self._replicas.counts,
+            pack=self._gateway.pack,
         )
         self._overrides_name = overrides_name(config.cluster.name if config.cluster else None)
         self.operator = Operator(

@@ -38,7 +38,9 @@ class ScalerLoop:
     """Decides the sizes of all pools and has them applied.
 
     `apply(pool, desired)` gets the wanted size of each version when it changes; `counts(pool,
-    version)` tells which replicas there are. All methods are called in one event loop.
+    version)` tells which replicas there are; `pack(pool, versions)` gets the versions whose
+    requests are to be packed (`fleet.ports.Gateway.pack`) when they change.
+    All methods are called in one event loop.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class ScalerLoop:
         *,
         apply: Callable[[str, Mapping[str, int]], None],
         counts: Callable[[str, str], Counts],
+        pack: Callable[[str, frozenset[str]], None] = lambda pool, versions: None,
     ) -> None:
         self._gateway = gateway
         self._recorder = recorder
         self._clock = clock
         self._apply = apply
         self._counts = counts
+        self._pack = pack
         self._pools: dict[str, PoolLoop] = {}
         self._signals: dict[str, _SignalSettings] = {}
         self._overrides: dict[str, Override] = {}
@@ -221,6 +225,7 @@ class ScalerLoop:
             clock=self._clock,
             apply=self._apply,
             counts=self._counts,
+            pack=self._pack,
         )
         loop.override = self._overrides.get(name)
         if before is not None:

@@ -83,6 +83,7 @@ class PoolLoop:
         clock: Clock,
         apply: Callable[[str, Mapping[str, int]], None],
         counts: Callable[[str, str], Counts],
+        pack: Callable[[str, frozenset[str]], None],
     ) -> None:
         self.name = name
         self.pool = pool
@@ -100,6 +101,7 @@ class PoolLoop:
         self._clock = clock
         self._apply = apply
         self._counts = counts
+        self._pack = pack
         self._applied: dict[str, int] | None = None
         self._telling: dict[str, Telling] = {}
         self._kicked = asyncio.Event()
@@ -162,7 +164,7 @@ class PoolLoop:
         packed = to_pack(decisions, state, self.pool.scale)
         if packed != self.packed:
             self.packed = packed
-            self._gateway.pack(self.name, packed)
+            self._pack(self.name, packed)
         if desired != self._applied:
             self._apply(self.name, desired)
             self._applied = desired

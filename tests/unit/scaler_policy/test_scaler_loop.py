@@ -34,6 +34,7 @@ class Daemon:
             clock or SystemClock(),
             apply=self.fleet.apply,
             counts=self.fleet.counts,
+            pack=self.gateway.pack,
         )
 
     def configure(self, pools: dict[str, Any], **more: Any) -> None:

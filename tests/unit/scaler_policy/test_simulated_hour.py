@@ -52,6 +52,7 @@ class Hour:
             recorder=self.journal,
             clock=self.clock,
             apply=self.fleet.apply,
+            pack=self.gateway.pack,
             counts=self.fleet.counts,
         )
         self.sizes: list[int] = []
