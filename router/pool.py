@@ -62,6 +62,10 @@ class Waiter(Protocol):
         """Its version has vanished; it waits for this one now."""
         ...
 
+    def reclassed(self, classing: Classing) -> None:
+        """Its pool has other classes and tenants now; it is in no queue at this moment."""
+        ...
+
     def dropped(self) -> None:
         """Its pool has vanished; it is out of the queue already."""
         ...
@@ -336,7 +340,7 @@ class Version:
         for waiter in list(before):
             joined = before.leave(waiter)
             self.counters.add_band(waiter.band, words.BAND_UNQUEUED)
-            waiter.band = min(waiter.band, len(pool.classing.names) - 1)
+            waiter.reclassed(pool.classing)
             self.counters.add_band(waiter.band, words.BAND_QUEUED)
             self.waiting.join(waiter, joined)
 

@@ -52,7 +52,12 @@ class Bed:
         capacity = _capacity(kind, plan.few)
         pool: dict[str, object] = {
             "concurrency": agents.STEADY.slots,
-            "queue": {"limit": 16 * plan.few, "timeout": "2s"},
+            "queue": {
+                "limit": 16 * plan.few,
+                "timeout": "2s",
+                "classes": ["high", "low"],
+                "priority": {"header": "X-Priority"},
+            },
         }
         gateway = Gateway(headrace(pool), "")
         with (

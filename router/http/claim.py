@@ -14,6 +14,7 @@ from fleet.telemetry import slab as words
 from fleet.telemetry.histogram import BOUNDS
 from fleet.wire import LimitsEntry, TimeoutsEntry, TriesEntry
 from router.circuit import WORDS as CIRCUIT_WORDS
+from router.classing import Classing
 from router.errors import Refusal, shed_refusal
 from router.http import refusals
 from router.http.head import RequestHead
@@ -32,6 +33,7 @@ class Claim:
 
     __slots__ = (
         "_attempts",
+        "_classing",
         "_counters",
         "_downstream",
         "_due",
@@ -55,6 +57,8 @@ class Claim:
 
     _attempts: int
     """Leases so far."""
+    _classing: Classing
+    """The classes and tenants by which it came, or by which it waits."""
     _counters: Counters
     _downstream: DownstreamPort
     _due: Alarm | None
@@ -94,15 +98,14 @@ class Claim:
     @property
     def priority(self) -> str:
         """Name of its priority class; empty when its pool has none."""
-        if self._version is None or not self._version.pool.classing.used:
+        if self._version is None or not self._classing.used:
             return ""
-        return self._version.pool.classing.names[self.band]
+        return self._classing.names[self.band]
 
     @property
     def tenant(self) -> bytes:
         """Whose it is (`router.queueing.port.Waiting`); empty when nobody is named."""
-        assert self._version is not None
-        header = self._version.pool.classing.tenant_header
+        header = self._classing.tenant_header
         return (self.head.header(header) or b"") if header is not None else b""
 
     # ROUTE
@@ -126,7 +129,7 @@ class Claim:
         self.pool = version.pool.name
         self._counters = version.counters
         self._counters.add(words.STARTED)
-        classing = version.pool.classing
+        self._classing = classing = version.pool.classing
         if classing.used:
             self.band = classing.band(route.priority, head.header)
         if self._plane.strained and self._refused_under_strain(version):
@@ -224,6 +227,11 @@ class Claim:
         self._version = version
         self._counters = version.counters
 
+    def reclassed(self, classing: Classing) -> None:
+        """Its pool has other classes and tenants now (`router.pool.Waiter`)."""
+        self.band = classing.band(self.priority or None, self.head.header)
+        self._classing = classing
+
     def dropped(self) -> None:
         """Its pool has vanished (`router.pool.Waiter`)."""
         self.phase = Phase.ROUTE
@@ -249,6 +257,8 @@ class Claim:
                     return
             else:
                 self.moved(version)
+        if self._classing is not version.pool.classing:
+            self.reclassed(version.pool.classing)
         self._admit(version)
 
     def _cancel_due(self) -> None:

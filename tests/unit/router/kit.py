@@ -5,6 +5,7 @@ from __future__ import annotations
 from fleet import wire
 from fleet.telemetry.slab import ROW_WORDS
 from router.admission import Admission
+from router.classing import Classing
 from router.equip import Equipment
 from router.pool import Pool, Replica, Version
 from router.table import Directory
@@ -85,6 +86,9 @@ class Waits:
 
     def shed(self, reason: str) -> None:
         self.fate.append(f"shed: {reason}")
+
+    def reclassed(self, classing: Classing) -> None:
+        self.band = min(self.band, len(classing.names) - 1)
 
     def moved(self, version: Version) -> None:
         self.fate.append(f"moved to {version.name}")
