@@ -74,15 +74,17 @@ class Admission:
         version.waiting.leave(waiter)
         self._left(waiter, version)
 
-    def release(self, replica: Replica, held: float) -> None:
-        """End a lease of `held` seconds and pass the slot on."""
+    def release(self, replica: Replica, held: float, *, answered: bool = True) -> None:
+        """End a lease of `held` seconds and pass the slot on; `answered`: with a good reply."""
         version = replica.version
         # counted before another worker can take the slot: the sum never shows more than there are
         version.counters.add(words.RELEASED)
         version.counters.add(words.LEASE_MICROSECONDS, int(held * 1e6))
         if replica.gradient is not None:
-            replica.gradient.sample(held, replica.in_flight)
-            replica.learn_limit()
+            replica.gradient.sample(held, replica.in_flight, answered=answered)
+            if replica.gradient.limit != replica.slots:
+                replica.learn_limit()
+                version.pool.rebuild_split()
         replica.release()
         version.lease_ewma += 0.1 * (held - version.lease_ewma)
         version.offer(replica)

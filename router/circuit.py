@@ -43,6 +43,11 @@ class Circuit:
             pool is not None and _pool_count(limit, self._version.pool) >= pool
         )
 
+    @property
+    def hinders_hedges(self) -> bool:
+        """Whether there is no room for a second try, which may need a connection too."""
+        return self.full("requests") or self.full("connections")
+
     def may_dial(self, replica: Replica) -> bool:
         """Whether the replica may be asked: on a kept connection, or on one more.
 
@@ -70,7 +75,7 @@ def _count(limit: str, version: Version) -> int:
     if limit == "pending":
         return len(version.waiting)
     if limit == "connections":
-        return version.connections
+        return version.connections + version.dialling
     row, at = version.counters.row, version.counters.at
     held: int = row[at + words.LEASED] - row[at + words.RELEASED]
     return held

@@ -54,8 +54,15 @@ class Gradient2:
         """Requests at once, now."""
         return max(1, min(self.most, int(self._limit)))
 
-    def sample(self, seconds: float, in_flight: int) -> None:
-        """A request took `seconds`; `in_flight` were under way when it ended, itself included."""
+    def sample(self, seconds: float, in_flight: int, *, answered: bool = True) -> None:
+        """A request took `seconds`; `in_flight` were under way when it ended, itself included.
+
+        One that was not `answered` would have taken that long at least, and counts only where
+        that says something: failing fast is not being fast, and must not shrink the mean that
+        the limit grows back by.
+        """
+        if not answered and (not self._windows or seconds <= self._long):
+            return
         self._sum += seconds
         self._count += 1
         self._inflight = max(self._inflight, in_flight)

@@ -81,6 +81,11 @@ class Observer:
         if self._learner is not None:
             self._learner.failed(replica, 0.0)
 
+    def silent(self, replica: Replica, seconds: float) -> None:
+        """A request was given up after `seconds` without a reply, though not by the replica."""
+        if self._learner is not None:
+            self._learner.silent(replica, seconds)
+
     def _take_report(self, replica: Replica, head: ReplyHead) -> None:
         assert self._pattern is not None
         found = self._pattern.search(head.lines)

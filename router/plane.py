@@ -195,6 +195,7 @@ class Plane:
         if replica.idle:
             caller.connected(replica.idle.pop())
             return
+        replica.version.dialling += 1
         dial = self._loop.create_task(self._dial(replica, caller))
         self._dials.add(dial)
         dial.add_done_callback(self._dials.discard)
@@ -202,8 +203,11 @@ class Plane:
     async def _dial(self, replica: Replica, caller: Caller) -> None:
         limit = caller.timeouts.connect
         try:
-            async with asyncio.timeout(limit):
-                upstream = await self.dialler.dial(replica, lambda: Upstream(self, replica))
+            try:
+                async with asyncio.timeout(limit):
+                    upstream = await self.dialler.dial(replica, lambda: Upstream(self, replica))
+            finally:
+                replica.version.dialling -= 1
         except TimeoutError:
             failed = f"no answer within {limit:g}s"
         except (OSError, ValueError) as error:

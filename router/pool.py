@@ -265,6 +265,7 @@ class Version:
         "counters",
         "delays",
         "demand_told",
+        "dialling",
         "free",
         "lease_ewma",
         "name",
@@ -304,6 +305,8 @@ class Version:
         self.circuit: Circuit | None = None
         self.connections = 0
         """Open connections to its replicas, kept ones included."""
+        self.dialling = 0
+        """Connections that are being made."""
         self.delays = Delays(counters.row, counters.at)
         self.waiting: Queue[Waiter] = queue_for(pool.classing.settings)
         self.watch: DelayWatch | None = pool.delay_watch()

@@ -40,6 +40,12 @@ class Learner(Balancer, Protocol):
         """A reply began `seconds` after its request was sent."""
         ...
 
+    def silent(self, replica: Replica, seconds: float) -> None:
+        """Somebody gave up a request that had no reply after `seconds`: an overtaking hedge, a
+        deadline or the client. Its reply would have taken that long at least.
+        """
+        ...
+
     def failed(self, replica: Replica, retry_after: float) -> None:
         """A request failed; the replica asked to be left alone for `retry_after` seconds, or 0."""
         ...

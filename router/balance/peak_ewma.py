@@ -97,6 +97,12 @@ class PeakEwma:
         self._usual.add(seconds)
         self._sample(replica, seconds)
 
+    def silent(self, replica: Replica, seconds: float) -> None:
+        """See `router.balance.Learner`."""
+        cost = self._costs.get(replica)
+        if cost is None or seconds > cost.seconds * exp((cost.at - self._clock()) / self._decay):
+            self._sample(replica, seconds)
+
     def failed(self, replica: Replica, retry_after: float) -> None:
         """See `router.balance.Learner`."""
         penalty = self._usual.penalty(retry_after)

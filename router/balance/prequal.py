@@ -161,6 +161,12 @@ class Prequal:
         # its own request is among those in flight
         self._of(replica).add(max(0, int(replica.load) - 1), seconds, self._clock())
 
+    def silent(self, replica: Replica, seconds: float) -> None:
+        """See `router.balance.Learner`."""
+        now = self._clock()
+        if seconds > self.latency(replica, now):
+            self._of(replica).add(max(0, int(replica.load) - 1), seconds, now)
+
     def failed(self, replica: Replica, retry_after: float) -> None:
         """See `router.balance.Learner`."""
         fading = self._usual.fading(self._usual.penalty(retry_after), self._decay)

@@ -194,6 +194,8 @@ class Exchange(Claim):
         """Go on with the lease of a hedge, and its connection unless that is being made yet."""
         mine, self.upstream = self.upstream, upstream
         if mine is not None:
+            self._further().first_sent_at = self.sent_at
+            self._silent()
             mine.abort()
         self._end_lease()
         self.replica, self.leased_at, self.sent_at = replica, leased_at, sent_at
@@ -245,10 +247,13 @@ class Exchange(Claim):
         """The head of the final reply has come, or 101."""
         if (head.status == 503 or head.status == 425) and self._declined(head):
             return
+        sent_at = self.sent_at
         if self._tries is not None:
             self._tries.answered()
+            # as the client sees it: without its late ones a quantile would make ever more late
+            sent_at = self._tries.first_sent_at or sent_at
         self.first_byte_at = monotonic()
-        self._observe(words.FIRST_BYTE, words.FIRST_BYTE_US, self.first_byte_at - self.sent_at)
+        self._observe(words.FIRST_BYTE, words.FIRST_BYTE_US, self.first_byte_at - sent_at)
         self.status = head.status
         self._body = None
         assert self._version is not None and self.replica is not None
@@ -402,7 +407,7 @@ class Exchange(Claim):
             self._tries.answered()
         if self._due is not None:
             self._cancel_due()
-        self._end_lease()
+        self._end_lease(answered=outcome == "ok" and self.status < 500 and self.status != 429)
         self.phase = Phase.DONE
         self._body = None
         now = monotonic()
@@ -448,9 +453,18 @@ class Exchange(Claim):
             assert self._version is not None
             self._plane.admission.leave(self, self._version)
             self.phase = Phase.ROUTE
+        elif self.phase is Phase.FORWARD and self.request_ended:
+            self._silent()
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.abort()
+
+    def _silent(self) -> None:
+        """Its replica has not replied, and nobody waits any longer: so late it is at least."""
+        assert self.replica is not None
+        observer = self.replica.version.observer
+        if observer is not None:
+            observer.silent(self.replica, monotonic() - self.sent_at)
 
     def _served(self) -> None:
         replica = self.replica

@@ -122,6 +122,7 @@ class Hedge(Discarded):
         upstream = self._upstream
         if head.status >= 500 or head.status == 425:
             upstream.hand_over(Discarded(upstream, self.timeouts))
+            self._answered_badly(head)
             self._end_lease()
             return
         self.replica.version.counters.add(words.HEDGE_WINS)
@@ -156,11 +157,20 @@ class Hedge(Discarded):
     def _leave(self) -> None:
         self._tries.hedge = None
 
+    def _answered_badly(self, head: ReplyHead) -> None:
+        self._tries.failed.append(self.replica)
+        version, seconds = self.replica.version, monotonic() - self.sent_at
+        if version.observer is not None:
+            version.observer.replied(self.replica, head, seconds)
+        if version.outliers is not None:
+            version.outliers.ended(self.replica, head.status, seconds)
+
     def _failed(self) -> None:
+        self._tries.failed.append(self.replica)
         self.replica.version.counters.add(words.UPSTREAM_FAILURES)
         self._exchange.replica_failed(self.replica)
 
     def _end_lease(self) -> None:
         if self.leased_at:
             held, self.leased_at = monotonic() - self.leased_at, 0.0
-            self._plane.admission.release(self.replica, held)
+            self._plane.admission.release(self.replica, held, answered=False)

@@ -34,6 +34,7 @@ class Tries:
         "_rules",
         "cause",
         "failed",
+        "first_sent_at",
         "hedge",
         "hedged",
     )
@@ -49,6 +50,8 @@ class Tries:
         self.cause: Cause | None = None
         """Why it was sent again last."""
         self.hedge: Hedge | None = None
+        self.first_sent_at = 0.0
+        """When the try was sent that a hedge has overtaken; 0: none has."""
         self.hedged = ""
         """How the hedge came out: `won` or `lost`; empty when there was none."""
 
@@ -106,6 +109,8 @@ class Tries:
         if hedge is None:
             return False
         self.hedged = "won"
+        if self._exchange.replica is not None:
+            self.failed.append(self._exchange.replica)
         if hedge.phase is not Phase.CONNECTING:
             self.hedge = None
         hedge.become_first()
@@ -128,7 +133,7 @@ class Tries:
             or version is None
             or first is None
             or len(version.free) <= (first.place >= 0)
-            or (version.circuit is not None and version.circuit.full("requests"))
+            or (version.circuit is not None and version.circuit.hinders_hedges)
         ):
             return
         now = monotonic()

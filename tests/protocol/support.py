@@ -231,6 +231,7 @@ class Dial:
         rig = self._rig
         wire_ = Wire(rig, Upstream(rig.plane, self.to), "replica")
         rig.upstreams.append(wire_)
+        self.to.version.dialling -= 1
         if self._caller.phase is Phase.CONNECTING:
             self._caller.connected(wire_.protocol)  # type: ignore[arg-type]
         else:
@@ -239,6 +240,7 @@ class Dial:
         return wire_
 
     def refuse(self, error: str = "Connection refused") -> None:
+        self.to.version.dialling -= 1
         if self._caller.phase is Phase.CONNECTING:
             self._caller.connect_failed(error)
         self._rig.turn()
@@ -253,6 +255,7 @@ class ScriptedPlane(Plane):
         if replica.idle:
             super().connect(replica, caller)
         else:
+            replica.version.dialling += 1
             self.rig.dials.append(Dial(self.rig, replica, caller))
 
 

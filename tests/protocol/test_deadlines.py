@@ -177,3 +177,18 @@ async def test_a_kept_connection_makes_room_for_another(rig: Rig) -> None:
         busy.send(OK)
         assert client.message().body == b"ok"
     assert sum(not u.closed for u in rig.upstreams) == 1
+
+
+async def test_connections_that_are_being_made_count(rig: Rig) -> None:
+    rig.configure(pool(circuit=wire.CircuitEntry(connections=1)))
+    rig.members(version("v1", replica("a-1"), replica("a-2")))
+    rig.dialling = "manual"
+    first, second = rig.client(), rig.client()
+    for client in (first, second):
+        client.send(GET)
+    assert len(rig.dials) == 1
+    assert b"circuit_open" in second.message().body
+    rig.dials.popleft().refuse()
+    assert len(rig.dials) == 1, "the one that failed has made room"
+    rig.dials.popleft().answer().send(OK)
+    assert first.message().body == b"ok"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from fleet import wire
 from fleet.telemetry import slab as words
 from tests.protocol.support import Rig, Wire, pool, replica, version
@@ -9,13 +13,19 @@ from tests.protocol.support import Rig, Wire, pool, replica, version
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+OUTLIERS = wire.OutliersEntry(
+    failures=1, gateway_errors=0, interval=10.0, requests=100, replicas=5, success_deviations=1.9,
+    latency_factor=0.0, time=30.0, max_time=300.0, max_ejected=1.0, panic=0.0,
+)  # fmt: skip
 HEDGE = wire.TriesEntry(hedge=wire.HedgeEntry(quantile=0.9, least=0.2))
 
 
-def hedging(rig: Rig, *, replicas: int = 2, budget: wire.BudgetEntry | None = None) -> Wire:
+def hedging(
+    rig: Rig, *, replicas: int = 2, budget: wire.BudgetEntry | None = None, **settings: Any
+) -> Wire:
     """A pool that has answered 30 requests at once; gives a client."""
     rig.configure(
-        pool(budget=budget or wire.BudgetEntry()),
+        pool(budget=budget or wire.BudgetEntry(), **settings),
         routes=[wire.RouteEntry(
             host=None, path="/", methods=(), headers={}, pool="agents", tries=HEDGE)],
     )  # fmt: skip
@@ -187,5 +197,81 @@ async def test_a_spent_budget_allows_no_hedge(rig: Rig) -> None:
     assert held(rig) == 1
     assert rig.count(words.RETRIES_DENIED) == 1
     (first,) = asked(rig)
+    first.send(OK)
+    assert client.message().body == b"ok"
+
+
+async def test_a_hedged_request_counts_as_late_as_its_client_saw_it(rig: Rig) -> None:
+    client = hedging(rig)
+    before = rig.count(words.FIRST_BYTE_US)
+    _, second = late(rig, client)
+    rig.advance(0.1)
+    second.send(OK)
+    assert client.message().body == b"ok"
+    # else the late ones vanish from the times, and each quantile makes more of them late
+    assert rig.count(words.FIRST_BYTE_US) - before == pytest.approx(400_000, rel=0.01)
+
+
+async def test_a_replica_whose_tries_always_lose_is_learned_to_be_late(rig: Rig) -> None:
+    client = hedging(rig, balance="peak_ewma")
+    silent = rig.upstreams[0].protocol._replica  # type: ignore[union-attr]
+    asked_first = 0
+    for _ in range(20):
+        client.send(GET)
+        (first,) = asked(rig)
+        if first.protocol._replica is silent:  # type: ignore[union-attr]
+            asked_first += 1
+            rig.advance(0.3)
+        for upstream in asked(rig):
+            if upstream.protocol._replica is not silent:  # type: ignore[union-attr]
+                upstream.take()
+                upstream.send(OK)
+        assert client.message().body == b"ok"
+        first.take()
+    assert asked_first <= 2
+
+
+async def test_a_hedge_keeps_to_the_limit_of_connections(rig: Rig) -> None:
+    client = hedging(rig, circuit=wire.CircuitEntry(connections=2))
+    for r in rig.plane.directory.pools["agents"].versions["v1"].replicas.values():
+        r.close_idle()
+    rig.turn()
+    busy = [rig.client() for _ in range(2)]
+    for other in busy:
+        other.send(GET)
+    rig.advance(5)
+    assert rig.plane.directory.pools["agents"].versions["v1"].connections == 2
+    assert rig.count(words.HEDGES) == 0
+    for upstream in asked(rig):
+        upstream.send(OK)
+    assert [other.message().body for other in busy] == [b"ok"] * 2
+    assert not client.closed
+
+
+async def test_after_both_tries_failed_a_third_replica_is_asked(rig: Rig) -> None:
+    client = hedging(rig, replicas=3)
+    first, second = late(rig, client)
+    tried = {w.protocol._replica for w in (first, second)}  # type: ignore[union-attr]
+    other = rig.client()
+    other.send(GET)
+    (third,) = [u for u in asked(rig) if u not in (first, second)]
+    for upstream in (first, second, third):
+        upstream.take()
+    # the next in turn is the first again
+    first.send(b"HTTP/1.1 503 No\r\nX-Headrace-Retry: true\r\nContent-Length: 0\r\n\r\n")
+    second.send(b"HTTP/1.1 503 No\r\nX-Headrace-Retry: true\r\nContent-Length: 0\r\n\r\n")
+    (last,) = asked(rig)
+    assert last.protocol._replica not in tried  # type: ignore[union-attr]
+    for upstream in (third, last):
+        upstream.send(OK)
+    assert [c.message().body for c in (client, other)] == [b"ok"] * 2
+
+
+async def test_a_hedge_that_fails_counts_against_its_replica(rig: Rig) -> None:
+    client = hedging(rig, outliers=OUTLIERS)
+    first, second = late(rig, client)
+    second.send(b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\noh")
+    ejected = [m.replica for m in rig.told if isinstance(m, wire.Ejected)]
+    assert ejected == [second.protocol._replica.name]  # type: ignore[union-attr]
     first.send(OK)
     assert client.message().body == b"ok"

@@ -23,6 +23,9 @@ class Learned:
     def replied(self, replica: Replica, seconds: float) -> None:
         self.told.append(("replied", seconds))
 
+    def silent(self, replica: Replica, seconds: float) -> None:
+        self.told.append(("silent", seconds))
+
     def failed(self, replica: Replica, retry_after: float) -> None:
         self.told.append(("failed", retry_after))
 

@@ -124,6 +124,28 @@ def test_a_replica_that_slows_down_for_good_gets_less_at_first() -> None:
     assert gradient.limit == 1 < before
 
 
+def test_requests_that_fail_fast_say_nothing_of_a_replicas_speed() -> None:
+    gradient = Gradient2(100)
+    for _ in range(500):
+        gradient.sample(serves(8)(gradient.limit), gradient.limit)
+    before = gradient.limit
+    for _ in range(5000):
+        gradient.sample(0.001, gradient.limit, answered=False)
+    for _ in range(500):
+        gradient.sample(serves(8)(gradient.limit), gradient.limit)
+    assert gradient.limit == pytest.approx(before, rel=0.5)
+
+
+def test_requests_that_were_given_up_late_say_that_it_is_slow() -> None:
+    gradient = Gradient2(100)
+    for _ in range(500):
+        gradient.sample(1.0, gradient.limit)
+    before = gradient.limit
+    for _ in range(500):
+        gradient.sample(20.0, gradient.limit, answered=False)
+    assert gradient.limit < before / 2
+
+
 def test_a_replica_that_is_hardly_used_keeps_its_limit() -> None:
     gradient = Gradient2(100)
     before = gradient.limit

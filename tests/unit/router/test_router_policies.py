@@ -197,6 +197,17 @@ def test_one_that_fails_wins_against_none_until_that_has_faded() -> None:
     assert balancer.pick(made.version(), None).name == "r0"
 
 
+def test_a_request_given_up_makes_its_replica_later_but_never_faster() -> None:
+    made, time = weighted(1, 1), Time()
+    balancer = ewma(made, time)
+    for n in (0, 1):
+        balancer.replied(replica(made, n), 0.5)
+    balancer.silent(replica(made, 0), 0.1)
+    assert balancer.load(replica(made, 0), time.now) == 0.5
+    balancer.silent(replica(made, 0), 2.0)
+    assert balancer.pick(made.version(), None).name == "r1"
+
+
 # prequal
 
 
@@ -236,6 +247,17 @@ def test_latency_is_the_median_at_about_the_present_load() -> None:
     for in_flight, expected in ((0, 0.2), (4, 0.7), (7, 0.7), (40, 0.7)):
         a.in_flight = in_flight
         assert balancer.latency(a, time.now) == expected
+
+
+def test_prequal_learns_that_requests_are_given_up_late() -> None:
+    made = house(*(replica_entry(n, slots=100) for n in range(2)))
+    balancer = prequal(made, Time(), 0.5, 0.6)
+    for _ in range(7):
+        balancer.silent(replica(made, 0), 0.1)
+    assert balancer.latency(replica(made, 0), 0.0) == 0.5
+    for _ in range(7):
+        balancer.silent(replica(made, 0), 0.9)
+    assert balancer.pick(made.version(), None).name == "r1"
 
 
 def test_prequal_passes_over_one_that_fails_until_it_is_forgiven() -> None:

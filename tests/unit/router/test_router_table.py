@@ -133,3 +133,17 @@ def test_traffic_spills_over_while_a_version_has_no_replica_and_comes_back() -> 
     assert {v.name for v in chosen if v} == {"v2"}
     made.members(version_entry("v1", replica_entry(1), weight=9), v2)
     assert [v.name for v in map(made.pool().choose, [None] * 10) if v].count("v1") == 9
+
+
+def test_the_room_of_a_version_follows_slots_that_are_found_out() -> None:
+    made = house(replica_entry(0, slots=100, adaptive=True), balance="consistent_hash")
+    version = made.version()
+    for _ in range(200):
+        leases = []
+        while (lease := made.admission.lease(version, b"key")) is not None:
+            leases.append(lease)
+        for lease in leases:
+            made.admission.release(lease, 1.0)
+    slots = version.replicas["r0"].slots
+    assert slots > 4
+    assert (version.usable_slots, version.room) == (slots, slots)
