@@ -36,7 +36,7 @@ from router.http.names import routing_fields
 from router.http.phase import Phase
 from router.http.ports import Caller, ClientPort
 from router.http.upstream import Upstream
-from router.overload import Overload, resident_bytes
+from router.overload import Overload, resident_bytes, shrink_heap
 from router.peer import TrustedProxies
 from router.pool import Counters, Pool, Replica, Version
 from router.table import Directory, TakeToken
@@ -49,6 +49,9 @@ UNROUTED_BLOCK = 0
 
 MEMORY_EVERY = 0.5
 """Seconds between two looks at the resident size, which take about 10 microseconds each."""
+
+SHRINK_EVERY = 2.0
+"""Seconds between two times that free memory is given back to the system, while it is short."""
 
 RESERVED_SHARE = 16
 """One connection in so many is kept for critical pools, if there are any."""
@@ -83,6 +86,7 @@ class Plane:
         self.strained = False
         """There is something to refuse requests for before they are admitted: see `pressed`."""
         self._memory_due = 0.0
+        self._shrink_due = 0.0
         self._reserved = 0
         """Connections kept for critical pools."""
         self.refuse_paths = False
@@ -284,7 +288,7 @@ class Plane:
         memory = None
         if self.overload.watches_memory and now >= self._memory_due:
             self._memory_due = now + MEMORY_EVERY
-            memory = resident_bytes()
+            memory = self._resident(now)
         self.overload.read(lag, memory)
         self._weigh()
         self.wheel.advance(now)
@@ -306,6 +310,15 @@ class Plane:
         self._ramping |= {r.version for r in self._equipment.reports.expire(now)}
         if self._ramping:
             self._ramping = {v for v in self._ramping if reshare(v, now)}
+
+    def _resident(self, now: float) -> int | None:
+        """The resident size; what is free goes back to the system first when that is too large."""
+        memory = resident_bytes()
+        if memory is None or now < self._shrink_due or not self.overload.short_of_memory(memory):
+            return memory
+        self._shrink_due = now + SHRINK_EVERY
+        shrink_heap()
+        return resident_bytes()
 
     def _reshare(self, *pools: Pool) -> None:
         now = monotonic()

@@ -10,6 +10,7 @@ import pytest
 from fleet import wire
 from fleet.telemetry import slab as words
 from fleet.telemetry.slab import band_at, cell_at
+from router import plane as plane_module
 from tests.protocol.support import Rig, Wire, pool, replica, route, version
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -242,3 +243,26 @@ async def test_slots_that_are_found_out_are_told_and_bounded(rig: Rig) -> None:
                 client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     assert rig.row[at] == 6
     assert rig.plane.directory.pools["agents"].versions["v1"].replicas["a-1"].in_flight == 6
+
+
+async def test_a_worker_short_of_memory_gives_back_what_is_free_and_serves_on(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [1000]
+    monkeypatch.setattr(plane_module, "resident_bytes", lambda: sizes[-1])
+    monkeypatch.setattr(plane_module, "shrink_heap", lambda: sizes.append(sizes[-1] // 2))
+    rig.plane.overload.configure(wire.OverloadEntry(memory=1000))
+    rig.advance(1.0)
+    assert sizes == [1000, 500]
+    client = ask(rig)
+    rig.replica.send(OK)
+    assert served(client)
+    sizes.append(4000)
+    rig.advance(1.0)
+    assert shed(rig, "memory") == 0
+    assert ask(rig).message().status == 503
+    assert shed(rig, "memory") == 1
+    rig.advance(5.0)
+    client = ask(rig)
+    rig.replica.send(OK)
+    assert served(client)

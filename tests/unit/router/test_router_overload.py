@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import random
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ import pytest
 from fleet.wire import OverloadEntry, QueueEntry
 from router.classing import Classing
 from router.concurrency import Gradient2
-from router.overload import Overload, resident_bytes
+from router.overload import Overload, resident_bytes, shrink_heap
 
 
 def pressed(severity: float) -> Overload:
@@ -152,3 +153,15 @@ def test_a_replica_that_is_hardly_used_keeps_its_limit() -> None:
     for _ in range(1000):
         gradient.sample(0.1, 1)
     assert gradient.limit == before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back")
+def test_memory_of_a_burst_goes_back_to_the_system() -> None:
+    pieces = [b"x" * (40_000 + n % 7 * 1000) for n in range(2500)]
+    kept = pieces[::50]
+    full = resident_bytes()
+    del pieces
+    shrink_heap()
+    after = resident_bytes()
+    assert full is not None and after is not None
+    assert full - after > 50_000_000, f"{len(kept)} pieces hold the rest"
