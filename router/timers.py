@@ -75,7 +75,10 @@ class TimerWheel:
         timed.filed = -1.0
 
     def advance(self, now: float) -> None:
-        """Look at every slot passed since the last call."""
+        """Look at every slot passed since the last call. Raises ExceptionGroup of what went wrong
+        in those that were due, when all have had their turn.
+        """
+        faults: list[Exception] = []
         target = int(now / self.tick)
         steps = min(target - self._position, len(self._slots))
         if steps <= 0:
@@ -90,11 +93,17 @@ class TimerWheel:
                     continue
                 timed.filed = -1.0
                 if timed.deadline <= now:
-                    timed.on_deadline(now)
+                    try:
+                        timed.on_deadline(now)
+                    except Exception as fault:
+                        self.forget(timed)
+                        faults.append(fault)
                     if timed.filed < 0 and timed.deadline != NEVER:
                         self.file(timed)
                 else:
                     self.file(timed)
+        if faults:
+            raise ExceptionGroup("deadlines", faults)
 
     def _slot(self, at: float) -> int:
         return -int(-at // self.tick) % len(self._slots)

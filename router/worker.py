@@ -57,11 +57,13 @@ class Worker:
         due = [loop.time() + tick]
 
         def on_tick() -> None:
-            self.plane.tick(max(0.0, loop.time() - due[0]))
-            if self._stop_at is not None:
-                self._draining(self._stop_at)
-            due[0] = loop.time() + tick
-            timer[0] = loop.call_later(tick, on_tick)
+            try:
+                if self._stop_at is not None:
+                    self._draining(self._stop_at)
+                self.plane.tick(max(0.0, loop.time() - due[0]))
+            finally:  # a fault in something timed must not end all time-outs and the drain
+                due[0] = loop.time() + tick
+                timer[0] = loop.call_later(tick, on_tick)
 
         timer = [loop.call_later(tick, on_tick)]
         await self._ended.wait()

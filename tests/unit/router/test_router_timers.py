@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,3 +128,17 @@ def test_one_without_deadline_stays_until_it_has_one() -> None:
     item.deadline = run.now + 5
     run.advance(8.3)
     assert len(item.fired) == 1
+
+
+def test_a_fault_in_one_leaves_the_others_their_turn_and_does_not_come_back() -> None:
+    run = Run()
+    broken, fine = run.item(1.0), run.item(1.0)
+
+    def fail(now: float) -> None:
+        raise ValueError("broken")
+
+    broken.on_deadline = fail  # type: ignore[method-assign]
+    with pytest.raises(ExceptionGroup):
+        run.advance(2.0)
+    run.advance(5.0)
+    assert len(fine.fired) == 1
