@@ -286,6 +286,8 @@ class Exchange(Claim):
             return False
         if replica.version.observer is not None:
             replica.version.observer.failed(replica)
+        if cause is Cause.BUSY and replica.version.outliers is not None:
+            replica.version.outliers.ended(replica, head.status, monotonic() - self.sent_at)
         self.upstream = None
         if self.request_ended:
             upstream.hand_over(Discarded(upstream, self.timeouts))

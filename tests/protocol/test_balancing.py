@@ -216,3 +216,18 @@ async def test_a_fast_failure_is_not_taken_for_speed(rig: Rig, balance: str) -> 
         asked.send(BROKEN if names[-1] == "a-1" else OK)
         client.take()
     assert names.count("a-1") == 1
+
+
+async def test_a_busy_replica_is_ejected_though_its_requests_are_tried_elsewhere(rig: Rig) -> None:
+    fleet(rig, 2, outliers=OUTLIERS)
+    client = rig.client()
+    busy = b"HTTP/1.1 503 No\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
+    for _ in range(8):
+        client.send(get())
+        while not client.written:
+            (asked,) = [u for u in rig.upstreams if u.written]
+            name = asked.protocol._replica.name  # type: ignore[union-attr]
+            asked.take()
+            asked.send(busy if name == "a-1" else OK)
+        assert client.message().status == 200
+    assert [m.replica for m in rig.told if isinstance(m, wire.Ejected)] == ["a-1"]
