@@ -132,13 +132,21 @@ class Admission:
                 waiter.expired()
 
     def shed_stale(self, version: Version, now: float) -> None:
-        """While the queue stands, send away those of the lowest class who have waited too long."""
+        """While the queue stands, send away those who have waited too long: of the lowest class
+        that waits, and of the next one when that has not helped. After a stall all are late, and
+        the higher are served soon once the lower are gone.
+        """
         watch, waiting = version.watch, version.waiting
         assert watch is not None
         before = watch.stale_before(waiting.oldest(), now)
         if before is None:
             return
+        lowest = len(version.pool.classing.names) - 1
         while (waiter := waiting.stale(before)) is not None:
+            band = min(waiter.band, lowest)
+            if watch.spares(band, now):
+                return
+            watch.shed(band, now)
             self._shed(waiter, version, "delay")
 
     def move(self, gone: Version, heir: Version | None) -> None:

@@ -24,12 +24,14 @@ STALE_AFTER = 2.0
 class DelayWatch:
     """`target` and `interval` in seconds."""
 
-    __slots__ = ("_above_since", "interval", "target")
+    __slots__ = ("_above_since", "_shed_at", "_shed_band", "interval", "target")
 
     def __init__(self, target: float, interval: float) -> None:
         self.target = target
         self.interval = interval
         self._above_since = -1.0
+        self._shed_band = -1
+        self._shed_at = 0.0
 
     def stale_before(self, oldest: float | None, now: float) -> float | None:
         """Those who joined before that time are to be refused; None: nobody is. `oldest` is when
@@ -43,6 +45,14 @@ class DelayWatch:
         if now - self._above_since < self.interval:
             return None
         return now - STALE_AFTER * self.target
+
+    def shed(self, band: int, now: float) -> None:
+        """Waiters of class `band` are being refused."""
+        self._shed_band, self._shed_at = band, now
+
+    def spares(self, band: int, now: float) -> bool:
+        """Whether class `band` is to wait for what refusing a lower one brings: for a target."""
+        return band < self._shed_band and now - self._shed_at < self.target
 
     @property
     def above(self) -> bool:

@@ -142,6 +142,28 @@ async def test_who_has_waited_too_long_in_a_standing_queue_is_refused(rig: Rig) 
     assert shed(rig, "delay") == 1
 
 
+async def test_after_a_stall_a_higher_class_waits_for_what_refusing_a_lower_one_brings(
+    rig: Rig,
+) -> None:
+    entry = msgspec.structs.replace(CLASSES, target=0.2, interval=0.4)
+    queue(rig, entry)
+    ask(rig)
+    low, urgent = ask(rig), high(rig)
+    rig.advance(0.2)
+    rig.clock.now += 1.0
+    rig.advance(0.5)
+    assert (low.message().status, urgent.message().status) == (503, 503), "nothing came free"
+    low, urgent = ask(rig), high(rig)
+    rig.advance(0.2)
+    rig.clock.now += 1.0
+    rig.advance(0.1)
+    assert low.message().status == 503
+    assert urgent.take() == b""
+    rig.replica.send(OK)
+    rig.replica.send(OK)
+    assert served(urgent)
+
+
 async def test_the_hint_tells_when_a_starting_replica_is_expected(rig: Rig) -> None:
     rig.configure(pool(queue_limit=0))
     starting = msgspec.structs.replace(version("v1"), ready_at=rig.clock.now + 7.5)
