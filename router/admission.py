@@ -10,10 +10,14 @@ counted here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from fleet.telemetry import slab as words
 from router.hints import queue_hint
 from router.pool import Pool, Replica, Version, Waiter
+
+TOO_MANY: Final = 429
+"""The replica has refused: that says nothing of how long requests take."""
 
 
 class Admission:
@@ -74,13 +78,16 @@ class Admission:
         version.waiting.leave(waiter)
         self._left(waiter, version)
 
-    def release(self, replica: Replica, held: float, *, answered: bool = True) -> None:
-        """End a lease of `held` seconds and pass the slot on; `answered`: with a good reply."""
+    def release(self, replica: Replica, held: float, status: int = 200) -> None:
+        """End a lease of `held` seconds and pass the slot on; `status` of its whole reply, 0 when
+        there was none.
+        """
         version = replica.version
         # counted before another worker can take the slot: the sum never shows more than there are
         version.counters.add(words.RELEASED)
         version.counters.add(words.LEASE_MICROSECONDS, int(held * 1e6))
         if replica.gradient is not None:
+            answered = 0 < status < 500 and status != TOO_MANY
             replica.gradient.sample(held, replica.in_flight, answered=answered)
             if replica.gradient.limit != replica.slots:
                 replica.learn_limit()

@@ -266,13 +266,13 @@ class Claim:
             self._due.cancel()
             self._due = None
 
-    def _end_lease(self, *, answered: bool = False) -> None:
+    def _end_lease(self, status: int = 0) -> None:
         if self.leased_at:
             replica = self.replica
             assert replica is not None
             held = monotonic() - self.leased_at
             self.leased_at = 0.0
-            self._plane.admission.release(replica, held, answered=answered)
+            self._plane.admission.release(replica, held, status)
 
     def _observe(self, buckets: int, total: int, seconds: float) -> None:
         self._counters.add(buckets + bisect_left(BOUNDS, seconds))

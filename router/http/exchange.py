@@ -409,7 +409,7 @@ class Exchange(Claim):
             self._tries.answered()
         if self._due is not None:
             self._cancel_due()
-        self._end_lease(answered=outcome == "ok" and self.status < 500 and self.status != 429)
+        self._end_lease(self.status if outcome == "ok" else 0)
         self.phase = Phase.DONE
         self._body = None
         now = monotonic()

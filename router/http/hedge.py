@@ -173,4 +173,4 @@ class Hedge(Discarded):
     def _end_lease(self) -> None:
         if self.leased_at:
             held, self.leased_at = monotonic() - self.leased_at, 0.0
-            self._plane.admission.release(self.replica, held, answered=False)
+            self._plane.admission.release(self.replica, held, 0)

@@ -159,3 +159,22 @@ def test_a_replica_without_a_free_token_is_awaited_once_it_is_tried() -> None:
         assert made.admission.lease(made.version()) is replica
     finally:
         os.close(replica.token_fd)
+
+
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+def test_leases_without_a_good_reply_do_not_ruin_slots_that_are_found_out(status: int) -> None:
+    made = house(replica_entry(0, slots=8, adaptive=True))
+    version = made.version()
+
+    def turns(count: int, held: float, status: int) -> int:
+        for _ in range(count):
+            leases = []
+            while (lease := made.admission.lease(version)) is not None:
+                leases.append(lease)
+            for lease in leases:
+                made.admission.release(lease, held, status)
+        return version.replicas["r0"].slots
+
+    before = turns(100, 1.0, 200)
+    turns(1000, 0.001, status)
+    assert turns(20, 1.0, 200) == before == 8
