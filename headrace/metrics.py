@@ -295,8 +295,8 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "headrace_first_byte_seconds": Metric(
         kind="histogram",
-        help="Time from sending a request to a replica, the first one where a hedge has answered it, "
-        "to the first byte of its reply.",
+        help="Time from sending a request to a replica, the first one where a hedge has answered "
+        "it, to the first byte of its reply.",
         unit="seconds",
         labels=_VERSION,
         read=_of_versions(lambda v: Distribution(v.totals.first_byte, v.totals.first_byte_sum)),
