@@ -66,8 +66,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     signal: str
     """Name shown to people, e.g. `router.in_flight`, `redis:jobs:support`, `prometheus[0]`."""
     value: float | None
-    """None: no value this tick. With `error` the signal is lost; without, a ratio metric had no
-    samples, which says nothing either way."""
+    """None: no value this tick. With `error` the signal is lost; without, there was nothing to
+    measure, which says nothing either way. A value with an error is that of a fallback."""
     target: float
     """What one replica should carry, or for a ratio metric the wanted value."""
     ratio: bool = False

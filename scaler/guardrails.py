@@ -4,7 +4,8 @@ They run in this order, each on the result of the one before, and each that bite
 `Limit` that says so:
 
 stabilization   a version shrinks only to the largest size wanted within `scale.stabilization`
-lost            a version does not shrink while one of its signals is lost
+lost            a version does not shrink while one of its signals is lost; and while a fallback
+                stands in for it, not to zero
 up, down        a version changes at most so fast
 
 All are per version; the pool's bounds come after (`scaler.allocate`) and outrank them: a raised
@@ -87,8 +88,11 @@ def guard(wanted: int, seen: Observation, pace: Pace, state: VersionState) -> Gu
     if replicas < seen.desired and wishes[0].replicas > replicas:
         replicas = min(seen.desired, wishes[0].replicas)
         limits.append(_stabilization(wishes[0], now))
-    if replicas < seen.desired and (lost := _lost(seen)):
+    if replicas < seen.desired and (lost := _lost(seen, stood_in=False)):
         replicas = seen.desired
+        limits.append(Limit("lost", lost))
+    if replicas == 0 < seen.desired and (lost := _lost(seen, stood_in=True)):
+        replicas = 1
         limits.append(Limit("lost", lost))
     if replicas > seen.desired and pace.up is not None:
         most = most_after_growth(seen.desired, pace.up, state.ups, now)
@@ -125,8 +129,13 @@ def _stabilization(peak: Wish, now: float) -> Limit:
     return Limit("stabilization", f"{peak.replicas} wanted {now - peak.at:.0f}s ago")
 
 
-def _lost(seen: Observation) -> str:
-    return ", ".join(f"{r.signal}: {r.error}" for r in seen.readings if r.error is not None)
+def _lost(seen: Observation, *, stood_in: bool) -> str:
+    """The lost signals for which something stands in, or nothing."""
+    return ", ".join(
+        f"{r.signal}: {r.error}"
+        for r in seen.readings
+        if r.error is not None and (r.value is not None) == stood_in
+    )
 
 
 def _shown(rate: Rate) -> str:

@@ -1,4 +1,4 @@
-"""Asks replicas for their load, where the configuration says so, and passes it to the workers.
+"""Asks replicas for their load, where the configuration says so, for the workers and the scaler.
 
 A replica answers `GET` of its pool's `balance.load.path` with 200 and `{"load": NUMBER}`; other
 keys are ignored. What does not answer like that within an interval reports nothing that time.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
+from fleet.clock import Clock
 from fleet.config.schema import Config
 from fleet.model import ReplicaState
 from fleet.ports import Gateway
@@ -56,10 +57,15 @@ class LoadPoller:
     """See the module. One task for each pool that is asked; needs a running event loop."""
 
     def __init__(
-        self, gateway: Gateway, prober: Prober, members: Callable[[str], Sequence[Member]]
+        self,
+        gateway: Gateway,
+        prober: Prober,
+        clock: Clock,
+        members: Callable[[str], Sequence[Member]],
     ) -> None:
         self._gateway = gateway
         self._prober = prober
+        self._clock = clock
         self._members = members
         self._tasks: dict[str, tuple[LoadSettings, asyncio.Task[None]]] = {}
 
@@ -87,11 +93,11 @@ class LoadPoller:
                 *(self._ask(member, settings) for member in ready),
                 asyncio.sleep(settings.interval, None),
             )
-            loads = {
-                member.name: load / settings.per_request
-                for member, load in zip(ready, answers, strict=False)
-                if load is not None
-            }
+            loads = {}
+            for member, load in zip(ready, answers, strict=False):
+                if load is not None:
+                    member.reported = load, self._clock.monotonic()
+                    loads[member.name] = load / settings.per_request
             if loads:
                 self._gateway.loads(pool, loads)
 

@@ -18,7 +18,7 @@ from scaler.budgets import Ledger, Purse
 from scaler.decide import Override
 from scaler.members import Counts
 from scaler.pool_loop import PoolLoop, ScaledPool
-from scaler.signals import router_settings, sources
+from scaler.signals import inputs
 from scaler.signals.pool import PoolSignals
 from scaler.state import PoolState
 
@@ -32,6 +32,8 @@ class _SignalSettings(Struct, frozen=True, kw_only=True):
     interval: float
     store_url: str
     prometheus_url: str | None
+    load_stale: float
+    """Seconds up to which a load that a replica reported counts."""
 
 
 class ScalerLoop:
@@ -89,6 +91,7 @@ class ScalerLoop:
                         interval=pool.scale.tick,
                         store_url=store_url,
                         prometheus_url=config.prometheus,
+                        load_stale=pool.balance.load.stale if pool.balance.load else 0.0,
                     ),
                 )
         for name in self._pools.keys() - wanted.keys():
@@ -209,11 +212,11 @@ class ScalerLoop:
             name,
             scaled,
             PoolSignals(
-                router_settings(settings.signals),
-                sources(
+                inputs(
                     settings.signals,
                     store_url=settings.store_url,
                     prometheus_url=settings.prometheus_url,
+                    load_stale=settings.load_stale,
                 ),
                 clock=self._clock,
                 interval=settings.interval,

@@ -27,6 +27,8 @@ class Counts(Struct, frozen=True, kw_only=True):
     """Seconds since each that is STARTING was started, the longest first."""
     start_seconds: tuple[float, ...] = ()
     """How long the latest starts took until the replica was ready, newest last."""
+    loads: tuple[tuple[float, float], ...] = ()
+    """What each ready replica that was heard reports of its load, and how many seconds ago."""
 
 
 class Member:
@@ -68,6 +70,9 @@ class Member:
         """Monotonic time of the last start of its process."""
         self.launched = False
         """Whether that start was this daemon's own."""
+
+        self.reported: tuple[float, float] | None = None
+        """Load as it reports it, and the monotonic time of that."""
 
         self.health = HealthView()
         self.watch: Watch | None = None

@@ -18,6 +18,7 @@ from scaler.budgets import Account, Purse, account_of
 from scaler.decide import Override, decide_pool
 from scaler.members import Counts
 from scaler.signals.pool import PoolSignals
+from scaler.signals.reported import Reports
 from scaler.state import PoolState
 from scaler.telling import Telling
 
@@ -209,13 +210,14 @@ class PoolLoop:
         now = self._clock.monotonic()
         known = self.state.versions.get(version)
         present = counts.ready + counts.starting + counts.unhealthy
+        desired = present if known is None else known.desired
         return Observation(
             pool=self.name,
             version=version,
             at=self._clock.wall(),
             monotonic=now,
             weight=self.pool.weights[version],
-            desired=present if known is None else known.desired,
+            desired=desired,
             ready=counts.ready,
             starting=counts.starting,
             in_flight=totals.in_flight,
@@ -232,7 +234,8 @@ class PoolLoop:
                 totals,
                 self.pool.weights,
                 slots=slots,
-                ready=counts.ready,
+                desired=desired,
+                reports=Reports(ready=counts.ready, loads=counts.loads),
                 now=now,
             ),
         )

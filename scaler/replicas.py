@@ -88,7 +88,7 @@ class ReplicaManager:
             host=self._host,
             prober=self._prober,
         )
-        self._loads = LoadPoller(self._gateway, self._prober, self._roster.members)
+        self._loads = LoadPoller(self._gateway, self._prober, self._clock, self._roster.members)
         self.configure(config)
         self._take_over()
 

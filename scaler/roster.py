@@ -64,11 +64,15 @@ class Roster:
         tally = dict.fromkeys(ReplicaState, 0)
         now = self._clock.monotonic()
         starting_for = []
+        loads = []
         for member in self._pools.get(pool, {}).values():
             if member.version == version:
                 tally[member.state] += 1
                 if member.state is ReplicaState.STARTING:
                     starting_for.append(now - member.started)
+                if member.state is ReplicaState.READY and member.reported is not None:
+                    load, at = member.reported
+                    loads.append((load, now - at))
         return Counts(
             ready=tally[ReplicaState.READY],
             starting=tally[ReplicaState.STARTING] + tally[ReplicaState.BACKOFF],
@@ -76,6 +80,7 @@ class Roster:
             draining=tally[ReplicaState.DRAINING],
             starting_for=tuple(sorted(starting_for, reverse=True)),
             start_seconds=tuple(self._starts.get((pool, version), ())),
+            loads=tuple(loads),
         )
 
     def add(self, member: Member) -> None:

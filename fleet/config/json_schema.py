@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from fleet.config import schema as models
 from fleet.config.document import Path
-from fleet.config.rules import EXACTLY_ONE_KEY
+from fleet.config.rules import EXACTLY_ONE_KEY, SIGNALS
 from fleet.config.schema import Config
 from fleet.config.units import DURATION_PATTERN, SIZE_PATTERN, format_duration, format_size
 
@@ -32,6 +32,8 @@ def schema() -> Json:
         _humanise(definition, getattr(models, name))
         if name in EXACTLY_ONE_KEY:
             definition |= {"minProperties": 1, "maxProperties": 1}
+        if name == "Signal":
+            definition["oneOf"] = [{"required": [kind]} for kind in SIGNALS]
     _humanise(raw, Config)
     return {
         "$schema": DIALECT,

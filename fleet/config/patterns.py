@@ -13,6 +13,7 @@ MODE: Final = r"^0?[0-7]{3}$"
 NAME: Final = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 OBJECTIVE: Final = r"^p[0-9]{1,2}(\.[0-9]{1,3})? wait ([0-9.]+(d|h|m|s|ms))+$"
 PATH: Final = r"^/[!-~]*$"
+SIGNAL: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 
 IN_WORDS: Final = {
     COOKIE_NAME: "a name of letters, digits and any of !#$%&'*+.^_`|~- (at most 64)",
@@ -23,4 +24,5 @@ IN_WORDS: Final = {
     "the first and last a letter or digit)",
     OBJECTIVE: "an objective such as p95 wait 500ms",
     PATH: "a path that starts with `/`, without blanks",
+    SIGNAL: "a name of letters, digits and `_` (at most 63, the first no digit)",
 }

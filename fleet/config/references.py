@@ -25,6 +25,7 @@ from fleet.config.raw import Mapping, as_list, as_mapping, items, pools, version
 from fleet.config.rules import RULES
 from fleet.config.schema import Admin, Config, Scale
 from fleet.config.shorthand import as_written
+from fleet.config.signal_references import signal_findings
 
 _DEFAULT_ADDRESSES: Final[dict[Path, str]] = {
     ("listen", 0): Config.model_fields["listen"].default[0].address,
@@ -41,7 +42,7 @@ def findings(data: Data, document: Document) -> Iterator[Finding]:
         yield from _admin_token(data, document)
         yield from _cluster(data)
         yield from _replica_names(data)
-        yield from _signals(data)
+        yield from signal_findings(data)
         yield from _sizes(data)
         yield from _classes(data)
         yield from budget_findings(data)
@@ -170,18 +171,6 @@ def _replica_names(data: Mapping) -> Iterator[Finding]:
             if first != below:
                 message = f"replicas would be named {name}-1 and so on, as those of "
                 yield Finding(below, f"{message}{show_path(first)}; rename one")
-
-
-def _signals(data: Mapping) -> Iterator[Finding]:
-    if data.get("prometheus") is not None:
-        return
-    for path, pool in pools(data):
-        signals = as_mapping(pool.get("scale")).get("signals")
-        for below, signal in items((*path, "scale", "signals"), signals):
-            query = as_mapping(signal).get("prometheus")
-            if isinstance(query, dict) and query.get("url") is None:
-                message = "no server to ask: give `url` here, or `prometheus` at the top"
-                yield Finding((*below, "prometheus"), message)
 
 
 def _sizes(data: Mapping) -> Iterator[Finding]:

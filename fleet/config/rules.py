@@ -22,8 +22,18 @@ def _exactly_one(*keys: str) -> Rule:
     return rule
 
 
+SIGNALS: Final = ("router", "redis", "prometheus", "load", "formula")
+"""Kinds of signals, one of which must be given."""
 _LOAD_HEADER: Final = "X-Load"
 _MODE: Final = "0660"
+_WITHOUT: Final = {
+    "router": ("stale", "failures", "activation", "fallback"),
+    "load": ("failures",),
+    "formula": ("stale", "failures"),
+}
+"""What a kind of signal does not have: what the gateway sees is never lost."""
+_one_signal: Final = _exactly_one(*SIGNALS)
+_stand_in: Final = _exactly_one("use", "replicas")
 _one_queue: Final = _exactly_one("list", "stream", "sorted_set")
 
 
@@ -32,7 +42,24 @@ def _redis_signal(given: Mapping[str, object]) -> str | None:
         return wrong
     if given.get("group") is not None and given.get("stream") is None:
         return "group goes with stream"
+    if given.get("age") is not None and given.get("list") is not None:
+        return "age goes with stream or sorted_set: the items of a list have no time"
     return None
+
+
+def _fallback(given: Mapping[str, object]) -> str | None:
+    if (wrong := _stand_in(given)) is None:
+        lone = given.get("behavior", "static") != "static" and given.get("replicas") is None
+        return "behavior goes with replicas" if lone else None
+    return wrong
+
+
+def _signal(given: Mapping[str, object]) -> str | None:
+    if (wrong := _one_signal(given)) is not None:
+        return wrong
+    kind = next(key for key in SIGNALS if given.get(key) is not None)
+    stray = next((key for key in _WITHOUT.get(kind, ()) if given.get(key)), None)
+    return None if stray is None else f"{stray} has no use with {kind}"
 
 
 def _scale(given: Mapping[str, object]) -> str | None:
@@ -93,6 +120,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "Balance": _balance,
     "Driver": _exactly_one("process", "static"),
     "DriverOverride": _exactly_one("process", "static"),
+    "Fallback": _fallback,
     "Listener": _listener,
     "ListenerTls": _listener_tls,
     "RedisSignal": _redis_signal,
@@ -100,11 +128,11 @@ RULES: Final[Mapping[str, Rule]] = {
     "Scale": _scale,
     "Schedule": _schedule,
     "SharedBudget": _exactly_one("replicas", "cost"),
-    "Signal": _exactly_one("router", "redis", "prometheus"),
+    "Signal": _signal,
     "StaticDriver": _static,
     "StepRule": _exactly_one("above", "below"),
     "UpstreamTls": _upstream_tls,
 }
 """By the name of the model."""
-EXACTLY_ONE_KEY: Final = ("Driver", "DriverOverride", "Signal")
+EXACTLY_ONE_KEY: Final = ("Driver", "DriverOverride")
 """Models that have no other keys than those of which one must be given."""

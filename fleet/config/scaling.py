@@ -1,4 +1,4 @@
-"""Scaling in the configuration: signals, rates and bounds."""
+"""Scaling in the configuration: policy, rates and bounds."""
 
 from __future__ import annotations
 
@@ -8,65 +8,11 @@ from pydantic import Field
 
 from fleet.config.base import Model
 from fleet.config.floors import Predict, Schedule
-from fleet.config.kinds import MAX_REPLICAS, Name, StoreUrl, Url
+from fleet.config.kinds import MAX_REPLICAS, Name
 from fleet.config.objective import ObjectiveText
 from fleet.config.policies import Apa, Hpa, Keda, Kpa, Nomad, Ray, Step
+from fleet.config.signals import Signal
 from fleet.config.units import Duration, PositiveDuration
-
-
-class RouterSignal(Model):
-    """What the gateway itself sees of a version. Present even when `signals` is empty."""
-
-    utilization: float = Field(
-        0.7,
-        gt=0,
-        le=1,
-        description="Wanted share of busy slots; queued requests count as busy.",
-    )
-    slo: PositiveDuration | None = Field(
-        None, description="Wanted p95 of the time a request waits for a slot, over `window`."
-    )
-    latency: PositiveDuration | None = Field(
-        None,
-        description="Wanted p95 from sending a request to its reply's first byte, over `window`.",
-    )
-    window: PositiveDuration = Field(
-        10.0, description="Over which the two percentiles are measured."
-    )
-
-
-class RedisSignal(Model):
-    """Depth of a queue in Redis: exactly one of list, stream or sorted_set."""
-
-    url: StoreUrl | None = Field(None, description="Redis to ask. Default: the store.")
-    list: str | None = Field(None, min_length=1, description="Key of a list: its length.")
-    stream: str | None = Field(
-        None,
-        min_length=1,
-        description="Key of a stream: its length, or with `group` that group's lag plus pending.",
-    )
-    group: str | None = Field(None, min_length=1, description="Consumer group of the stream.")
-    sorted_set: str | None = Field(None, min_length=1, description="Key of a sorted set: its size.")
-    per_replica: float = Field(5.0, gt=0, description="Items one replica should have to do.")
-
-
-class PrometheusSignal(Model):
-    """The value of one PromQL query."""
-
-    url: Url | None = Field(None, description="Server to ask. Default: `prometheus` at the top.")
-    query: str = Field(
-        min_length=1,
-        description="PromQL; must answer one number. Empty, NaN or Inf is a lost signal.",
-    )
-    per_replica: float = Field(gt=0, description="Amount one replica should carry.")
-
-
-class Signal(Model):
-    """A measured input: exactly one of the keys."""
-
-    router: RouterSignal | None = Field(None, description="The gateway's own view.")
-    redis: RedisSignal | None = Field(None, description="A queue in Redis.")
-    prometheus: PrometheusSignal | None = Field(None, description="A PromQL query.")
 
 
 class Rate(Model):

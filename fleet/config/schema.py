@@ -44,12 +44,14 @@ from fleet.config.replicas import (
 )
 from fleet.config.requests import Limits, Match, Route, RouteLimits, RouteTimeouts, Timeouts
 from fleet.config.resilience import Budget, Circuit, Hedge, Retry, RetryOverride
-from fleet.config.scaling import (
+from fleet.config.scaling import Rate, Scale
+from fleet.config.signals import (
+    Fallback,
+    FormulaSignal,
+    LoadSignal,
     PrometheusSignal,
-    Rate,
     RedisSignal,
     RouterSignal,
-    Scale,
     Signal,
 )
 from fleet.config.transport import (
@@ -77,6 +79,8 @@ __all__ = [
     "Config",
     "Driver",
     "DriverOverride",
+    "Fallback",
+    "FormulaSignal",
     "Health",
     "Hedge",
     "Hpa",
@@ -88,6 +92,7 @@ __all__ = [
     "Limits",
     "Listener",
     "ListenerTls",
+    "LoadSignal",
     "Log",
     "Match",
     "Model",

@@ -47,7 +47,7 @@ def decide(
         past = structs.replace(past, polled=now, readings=seen.readings)
     seen = structs.replace(seen, readings=past.readings)
     active = is_active([r.value for r in past.readings], keda.activation)
-    failing = any(r.error is not None for r in past.readings)
+    failing = any(r.error is not None and r.value is None for r in past.readings)
     want, hpa = sync(seen, keda.hpa, past.hpa)
     past = structs.replace(past, active_at=now if active else past.active_at, hpa=hpa)
     size = zero_one(

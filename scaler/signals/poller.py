@@ -2,7 +2,7 @@
 
 A tick never waits for a signal: it takes what is there. So a source that is slow delays neither
 the start of a first replica nor any other pool, and its latest value is at most one interval and
-one answer's time old, or lost.
+one answer's time old, or as old as the configuration lets it become, or lost.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from collections.abc import Callable
 import structlog
 
 from fleet.clock import Clock
-from fleet.model import Reading
+from fleet.config.schema import Signal
+from scaler.signals.answers import NOT_READ_YET, Answers
 from scaler.signals.source import SignalLostError, Source
+from scaler.signals.standing import Measured
 
-NOT_READ_YET = "not read yet"
+__all__ = ["NOT_READ_YET", "Poller"]
 
 _log = structlog.get_logger("scaler")
 
@@ -25,12 +27,16 @@ class Poller:
     """One source. `on_event(kind, message)` hears when it is lost and when it is back."""
 
     def __init__(
-        self, source: Source, clock: Clock, interval: float, on_event: Callable[[str, str], None]
+        self,
+        source: Source,
+        signal: Signal,
+        clock: Clock,
+        interval: float,
+        on_event: Callable[[str, str], None],
     ) -> None:
         self.source = source
-        self.error: str | None = NOT_READ_YET
-        """Why there is no value now; None: there is one."""
-        self._value = 0.0
+        self.signal = signal
+        self._answers = Answers()
         self._lost_since: float | None = None
         # A flag besides the cancellation: `asyncio.wait_for`, used inside clients, may swallow a
         # cancellation that meets its result (until Python 3.12).
@@ -40,7 +46,17 @@ class Poller:
         self._on_event = on_event
 
     def __repr__(self) -> str:
-        return f"<Poller {self.source.name} {self.error or f'{self._value:g}'}>"
+        return f"<Poller {self.source.name} {self.error or self._answers.value}>"
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no value now; None: there is one."""
+        return self._answers.lost(
+            self._clock.monotonic(),
+            stale=self.signal.stale,
+            failures=self.signal.failures,
+            interval=self._interval,
+        )
 
     async def run(self) -> None:
         """Ask every interval (seconds, from start to start) until cancelled, after `end`."""
@@ -57,37 +73,35 @@ class Poller:
         self._over = True
 
     async def ask(self) -> None:
-        """Ask once. Whatever goes wrong is a lost signal, never an old value kept."""
+        """Ask once. Whatever goes wrong is a failed read, never an answer."""
         try:
             value = await self.source.read()
         except SignalLostError as error:
-            self._lose(str(error))
+            self._answers = self._answers.failed(str(error))
         except Exception as error:
             _log.exception("signal failed", signal=self.source.name)
-            self._lose(f"{type(error).__name__}: {error}")
+            self._answers = self._answers.failed(f"{type(error).__name__}: {error}")
         else:
-            self._find(value)
+            self._answers = self._answers.found(value, self._clock.monotonic())
+        self._tell()
 
-    def reading(self, share: float) -> Reading:
-        """The latest value, of it the `share` (0..1) of one version."""
-        name, target = self.source.name, self.source.per_replica
-        if self.error is not None:
-            return Reading(signal=name, value=None, target=target, error=self.error)
-        value = self._value * share
-        detail = "" if share == 1 else f"{share:.3g} of {self._value:.6g} = {value:.6g}"
-        return Reading(signal=name, value=value, target=target, detail=detail)
+    def measured(self) -> Measured:
+        """The latest value, and why it does not count if it does not."""
+        return Measured(
+            name=self.source.name,
+            value=self._answers.value,
+            target=self.source.per_replica,
+            ratio=self.source.ratio,
+            error=self.error,
+        )
 
-    def _lose(self, error: str) -> None:
-        self.error = error
-        if self._lost_since is None:
-            self._lost_since = self._clock.monotonic()
-            self._on_event("signal.lost", f"{self.source.name} has no value: {error}")
-
-    def _find(self, value: float) -> None:
-        self._value, self.error = value, None
-        if self._lost_since is not None:
-            away = self._clock.monotonic() - self._lost_since
-            self._lost_since = None
-            self._on_event(
-                "signal.recovered", f"{self.source.name} is {value:.6g} again, after {away:.0f}s"
-            )
+    def _tell(self) -> None:
+        error, name, now = self.error, self.source.name, self._clock.monotonic()
+        if error is not None and self._lost_since is None:
+            self._lost_since = now
+            self._on_event("signal.lost", f"{name} has no value: {error}")
+        if error is None and self._lost_since is not None:
+            away, self._lost_since = now - self._lost_since, None
+            value = self._answers.value
+            shown = "there" if value is None else f"{value:.6g}"
+            self._on_event("signal.recovered", f"{name} is {shown} again, after {away:.0f}s")

@@ -1,23 +1,29 @@
 """All signals of one pool, put together into the readings of each version.
 
-What the gateway sees is per version. What comes from outside is per pool and shared over its
-versions by weight: of 40 items in a queue a version with 5 of 100 answers for 2. A version
-without weight gets no part of it.
+What the gateway and the replicas say is per version. What comes from outside is per pool and
+shared over its versions by weight: of 40 items in a queue a version with 5 of 100 answers for 2. A
+version without weight gets no part of it. A formula takes its inputs over the whole pool, and its
+value is shared in the same way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+from msgspec import structs
 
 from fleet.clock import Clock
-from fleet.config.schema import RouterSignal
+from fleet.config.schema import Signal
 from fleet.model import Reading
 from fleet.telemetry.slab import VersionTotals
+from scaler.signals import Inputs
+from scaler.signals.formula import computed
 from scaler.signals.poller import NOT_READ_YET, Poller
+from scaler.signals.reported import Reports, summed
 from scaler.signals.router import RouterReadings
-from scaler.signals.source import Source
+from scaler.signals.standing import Measured, Situation, reading_of
 
 
 class PoolSignals:
@@ -25,16 +31,22 @@ class PoolSignals:
 
     def __init__(
         self,
-        router: Sequence[RouterSignal],
-        sources: Sequence[Source],
+        inputs: Inputs,
         *,
         clock: Clock,
         interval: float,
         on_event: Callable[[str, str], None],
     ) -> None:
-        self._router = router
-        self._pollers = [Poller(source, clock, interval, on_event) for source in sources]
+        self._inputs = inputs
+        self._parts = inputs.parts
+        self._pollers = [
+            Poller(asked.source, asked.signal, clock, interval, on_event) for asked in inputs.asked
+        ]
         self._versions: dict[str, list[RouterReadings]] = {}
+        self._situations: dict[str, Situation] = {}
+        self._reports: dict[str, Reports] = {}
+        self._computed: dict[str, float] = {}
+        """The last value of each formula."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -56,30 +68,106 @@ class PoolSignals:
         weights: Mapping[str, int],
         *,
         slots: int,
-        ready: int,
+        desired: int,
+        reports: Reports,
         now: float,
     ) -> tuple[Reading, ...]:
         """The readings of a version at monotonic time `now`; `weights` are all versions'."""
         if version not in self._versions:
-            self._versions[version] = [RouterReadings(settings) for settings in self._router]
+            self._versions[version] = [RouterReadings(s) for s in self._inputs.router]
+        situation = Situation(
+            desired=desired,
+            busy=totals.in_flight + totals.queued_now,
+            per_replica=self._inputs.router[0].utilization * slots,
+        )
+        self._situations[version] = situation
+        self._reports[version] = reports
         readings = [
             reading
             for router in self._versions[version]
-            for reading in router.read(totals, slots=slots, ready=ready, now=now)
+            for reading in router.read(totals, slots=slots, ready=reports.ready, now=now)
+        ]
+        readings += [
+            reading_of(measured, signal, 1.0, situation)
+            for measured, signal in self._loads(reports)
+            if measured.name not in self._parts
         ]
         if weights[version]:
             share = weights[version] / sum(weights.values())
-            readings += [poller.reading(share) for poller in self._pollers]
+            readings += [
+                reading_of(measured, signal, share, situation)
+                for measured, signal in (*self._from_outside(), *self._formulae())
+            ]
         return tuple(readings)
 
     def forget(self, kept: Mapping[str, object]) -> None:
         """Drop what is kept of versions not in `kept`."""
         self._versions = {v: r for v, r in self._versions.items() if v in kept}
+        self._situations = {v: s for v, s in self._situations.items() if v in kept}
+        self._reports = {v: r for v, r in self._reports.items() if v in kept}
 
     def lost(self) -> tuple[str, ...]:
-        """The signals without a value now, each with its error."""
+        """The signals without a value of their own now, each with its error."""
+        derived = [
+            *(one for reports in self._reports.values() for one, _ in self._loads(reports)),
+            *(one for one, _ in self._formulae()),
+        ]
+        asked = [poller.measured() for poller in self._pollers]
         return tuple(
-            f"{poller.source.name}: {poller.error}"
-            for poller in self._pollers
-            if poller.error not in (None, NOT_READ_YET)
+            dict.fromkeys(
+                f"{one.name}: {one.error}"
+                for one in (*asked, *derived)
+                if one.error is not None and not one.error.endswith(NOT_READ_YET)
+            )
         )
+
+    def _loads(self, reports: Reports) -> Iterator[tuple[Measured, Signal]]:
+        for one in self._inputs.loads:
+            yield summed(reports, one.name, one.per_replica, one.stale), one.signal
+
+    def _from_outside(self) -> Iterator[tuple[Measured, Signal]]:
+        """The age of a queue that is not active says nothing, so that it can go to zero."""
+        idle = set()
+        for asked, poller in zip(self._inputs.asked, self._pollers, strict=True):
+            measured = poller.measured()
+            if (measured.value or 0.0) <= asked.signal.activation:
+                idle.add(measured.name)
+            if asked.within in idle:
+                measured = structs.replace(measured, value=None)
+            if measured.name not in self._parts:
+                yield measured, asked.signal
+
+    def _formulae(self) -> Iterator[tuple[Measured, Signal]]:
+        if not self._inputs.formulae:
+            return
+        numbers, errors = self._whole()
+        for one in self._inputs.formulae:
+            measured = computed(one, numbers, errors)
+            if measured.error is not None:
+                measured = structs.replace(measured, value=self._computed.get(one.name))
+            elif measured.value is not None:
+                self._computed[one.name] = measured.value
+            yield measured, one.signal
+
+    def _whole(self) -> tuple[dict[str, float | None], dict[str, str]]:
+        """Every input by its name, over the whole pool; and why those that are lost are."""
+        seen = self._situations.values()
+        whole = Situation(
+            desired=sum(one.desired for one in seen),
+            busy=sum(one.busy for one in seen),
+            per_replica=max((one.per_replica for one in seen), default=1.0),
+        )
+        reports = Reports(
+            ready=sum(one.ready for one in self._reports.values()),
+            loads=tuple(load for one in self._reports.values() for load in one.loads),
+        )
+        measured = [
+            *((poller.measured(), poller.signal) for poller in self._pollers),
+            *self._loads(reports),
+        ]
+        readings = [reading_of(one, signal, 1.0, whole) for one, signal in measured]
+        numbers: dict[str, float | None] = {one.signal: one.value for one in readings}
+        if self._inputs.named_router is not None:
+            numbers[self._inputs.named_router] = float(whole.busy)
+        errors = {one.signal: one.error for one in readings if one.error is not None}
+        return numbers, errors

@@ -44,6 +44,8 @@ class _Answer(Struct, rename="camel"):
 class PrometheusSource:
     """See the module. One connection, kept; `url` may have a path, and user and password."""
 
+    ratio = False
+
     def __init__(self, settings: PrometheusSignal, url: str, name: str) -> None:
         self.name = name
         self.per_replica = settings.per_replica

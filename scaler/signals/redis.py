@@ -21,8 +21,8 @@ whole stream is taken, which is never too small.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -31,6 +31,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from fleet.config.schema import RedisSignal
 from scaler.signals.source import SignalLostError
+
+Answer = TypeVar("Answer")
 
 TIMEOUT: Final = 1.0
 """Longest wait for an answer, in seconds."""
@@ -41,56 +43,35 @@ COUNTED_UP_TO: Final = 100
 class RedisSource:
     """See the module. One connection, kept."""
 
-    def __init__(self, settings: RedisSignal, url: str) -> None:
+    ratio = False
+
+    def __init__(self, settings: RedisSignal, url: str, name: str) -> None:
+        self.name = name
         self.per_replica = settings.per_replica
-        key = settings.list or settings.sorted_set or settings.stream
-        group = f"/{settings.group}" if settings.group else ""
-        self.name = f"redis:{key}{group}"
         self._settings = settings
-        self._redis: Redis = Redis.from_url(
-            url,
-            protocol=2,
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 1),
-        )
+        self._redis: Redis = connect(url)
 
     async def read(self) -> float:
         """See `Source.read`."""
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                return float(await self._depth())
-        except TimeoutError:
-            raise SignalLostError(f"no answer within {TIMEOUT:g}s") from None
-        except (RedisError, OSError) as error:
-            raise SignalLostError(str(error) or type(error).__name__) from error
+        return await answer(self._depth())
 
     async def close(self) -> None:
         """See `Source.close`."""
         await self._redis.aclose()
 
-    async def _depth(self) -> int:
+    async def _depth(self) -> float:
         settings = self._settings
         if settings.list is not None:
-            return int(await self._redis.llen(settings.list))
+            return float(await self._redis.llen(settings.list))
         if settings.sorted_set is not None:
-            return int(await self._redis.zcard(settings.sorted_set))
+            return float(await self._redis.zcard(settings.sorted_set))
         assert settings.stream is not None
         if settings.group is None:
-            return int(await self._redis.xlen(settings.stream))
-        return await self._unfinished(settings.stream, settings.group)
-
-    async def _unfinished(self, stream: str, group: str) -> int:
-        try:
-            groups = await self._redis.xinfo_groups(stream)
-        except ResponseError as error:
-            if "no such key" in str(error):
-                return 0
-            raise
-        for found in groups:
-            if found["name"] == group.encode():
-                return int(found["pending"]) + await self._lag(stream, found)
-        return int(await self._redis.xlen(stream))
+            return float(await self._redis.xlen(settings.stream))
+        group = await group_of(self._redis, settings.stream, settings.group)
+        if group is None:
+            return float(await self._redis.xlen(settings.stream))
+        return float(int(group["pending"]) + await self._lag(settings.stream, group))
 
     async def _lag(self, stream: str, group: Mapping[str, Any]) -> int:
         if (lag := group.get("lag")) is not None:
@@ -100,3 +81,37 @@ class RedisSource:
         if behind < COUNTED_UP_TO:
             return behind
         return int(await self._redis.xlen(stream))
+
+
+def connect(url: str) -> Redis:
+    """A client of one connection, which is made at the first question."""
+    client: Redis = Redis.from_url(
+        url,
+        protocol=2,
+        socket_timeout=TIMEOUT,
+        socket_connect_timeout=TIMEOUT,
+        retry=Retry(NoBackoff(), 1),
+    )
+    return client
+
+
+async def answer(question: Awaitable[Answer]) -> Answer:
+    """What Redis answers within TIMEOUT. Raises SignalLostError when it does not."""
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            return await question
+    except TimeoutError:
+        raise SignalLostError(f"no answer within {TIMEOUT:g}s") from None
+    except (RedisError, OSError) as error:
+        raise SignalLostError(str(error) or type(error).__name__) from error
+
+
+async def group_of(redis: Redis, stream: str, group: str) -> Mapping[str, Any] | None:
+    """What XINFO says of a group; None when it, or its stream, does not exist."""
+    try:
+        groups = await redis.xinfo_groups(stream)
+    except ResponseError as error:
+        if "no such key" in str(error):
+            return None
+        raise
+    return next((found for found in groups if found["name"] == group.encode()), None)

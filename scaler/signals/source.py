@@ -17,10 +17,15 @@ class Source(Protocol):
     name: str
     """Shown to people; unique within the pool."""
     per_replica: float
-    """What one replica should carry of it."""
+    """What one replica should carry of it, or what a ratio should be."""
+    ratio: bool
+    """True: it is not divided among versions or replicas, as an age is not."""
 
-    async def read(self) -> float:
-        """The value now. Raises SignalLostError, within a few seconds at most."""
+    async def read(self) -> float | None:
+        """The value now; None: there is nothing to measure, which says nothing either way.
+
+        Raises SignalLostError, within a few seconds at most.
+        """
         ...
 
     async def close(self) -> None:

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from fleet.config.schema import RedisSignal
 from scaler.signals.redis import COUNTED_UP_TO, RedisSource
+from scaler.signals.redis_age import RedisAgeSource
 from scaler.signals.source import SignalLostError
 from tests.support.ports import free_port
 from tests.support.servers import redis_client, redis_server
@@ -38,7 +39,7 @@ async def redis(shared_url: str) -> AsyncIterator[Redis]:
 
 @contextlib.asynccontextmanager
 async def source(url: str, **settings: Any) -> AsyncIterator[RedisSource]:
-    made = RedisSource(RedisSignal.model_validate(settings), url)
+    made = RedisSource(RedisSignal.model_validate(settings), url, "jobs")
     try:
         yield made
     finally:
@@ -137,6 +138,56 @@ async def test_value(
     async with source(shared_url, **settings) as jobs:
         assert await jobs.read() == value
         assert await jobs.read() == value, "and again on the same connection"
+
+
+async def age_of(url: str, **settings: Any) -> float | None:
+    made = RedisAgeSource(RedisSignal.model_validate({"age": "30s", **settings}), url, "jobs.age")
+    try:
+        return await made.read()
+    finally:
+        await made.close()
+
+
+async def seconds_ago(redis: Redis, seconds: float) -> float:
+    now, micro = await redis.time()
+    return float(now) + micro / 1e6 - seconds
+
+
+async def test_the_age_of_a_stream_is_that_of_its_first_entry(
+    shared_url: str, redis: Redis
+) -> None:
+    for seconds in (90, 20):
+        since = await seconds_ago(redis, seconds)
+        await redis.xadd("jobs", {"n": 1}, id=f"{since * 1000:.0f}-1")
+    assert await age_of(shared_url, stream="jobs") == pytest.approx(90, abs=30)
+    assert await age_of(shared_url, **STREAM) == pytest.approx(90, abs=30), "no group yet"
+    await new_group(redis)
+    await take(redis, 1)
+    assert await age_of(shared_url, **STREAM) == pytest.approx(20, abs=30), "the first is taken"
+    await take(redis, 1)
+    assert await age_of(shared_url, **STREAM) is None, "nothing waits"
+
+
+@pytest.mark.parametrize("unit", [1, 1000], ids=["seconds", "milliseconds"])
+async def test_the_age_of_a_sorted_set_is_by_its_least_score(
+    shared_url: str, redis: Redis, unit: int
+) -> None:
+    assert await age_of(shared_url, sorted_set="jobs") is None, "there is none"
+    await redis.zadd("jobs", {"ahead": await seconds_ago(redis, -3600) * unit})
+    assert await age_of(shared_url, sorted_set="jobs") is None, "it is not due"
+    await redis.zadd("jobs", {"due": await seconds_ago(redis, 90) * unit})
+    assert await age_of(shared_url, sorted_set="jobs") == pytest.approx(90, abs=30)
+
+
+async def test_scores_and_ids_that_are_no_times_are_lost_and_not_an_age_of_decades(
+    shared_url: str, redis: Redis
+) -> None:
+    await redis.zadd("ranks", {"a": 7})
+    await redis.xadd("jobs", {"n": 1}, id="1-1")
+    with pytest.raises(SignalLostError, match="score of the oldest entry is no time: 7"):
+        await age_of(shared_url, sorted_set="ranks")
+    with pytest.raises(SignalLostError, match="id of the oldest entry is no time"):
+        await age_of(shared_url, stream="jobs")
 
 
 LOST: dict[str, tuple[dict[str, str], Fill, str]] = {

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from scaler_kit import Journal, totals
 
 from fleet.clock import ManualClock
-from fleet.config.schema import RouterSignal
+from fleet.config.schema import FormulaSignal, Signal
 from fleet.model import Event, Reading
+from scaler.signals import Asked, Inputs
+from scaler.signals.formula import computed, formula_input
 from scaler.signals.poller import NOT_READ_YET, Poller
 from scaler.signals.pool import PoolSignals
+from scaler.signals.reported import Reports, summed
 from scaler.signals.source import SignalLostError
+from scaler.signals.standing import Situation, reading_of
 from tests.support.waiting import wait_until
 
 
@@ -23,6 +28,7 @@ class FakeSource:
 
     name = "jobs"
     per_replica = 5.0
+    ratio = False
 
     def __init__(self, *answers: float | Exception | None) -> None:
         self._answers: Iterator[float | Exception | None] = iter(answers)
@@ -43,11 +49,22 @@ class FakeSource:
         self.closed = True
 
 
-def poller(source: FakeSource, clock: ManualClock, journal: Journal) -> Poller:
+def signal(**settings: Any) -> Signal:
+    return Signal.model_validate({"redis": {"list": "jobs"}, **settings})
+
+
+def poller(source: FakeSource, clock: ManualClock, journal: Journal, **settings: Any) -> Poller:
     def tell(kind: str, message: str) -> None:
         journal.event(Event(at=clock.wall(), kind=kind, message=message))
 
-    return Poller(source, clock, 1.0, tell)
+    return Poller(source, signal(**settings), clock, 1.0, tell)
+
+
+BUSY = Situation(desired=6, busy=21, per_replica=7.0)
+
+
+def reading(one: Poller, share: float = 1.0) -> Reading:
+    return reading_of(one.measured(), one.signal, share, BUSY)
 
 
 async def test_a_signal_is_told_lost_once_and_recovered_once() -> None:
@@ -66,15 +83,15 @@ async def test_a_signal_is_told_lost_once_and_recovered_once() -> None:
 async def test_a_lost_signal_has_no_old_value() -> None:
     one = poller(FakeSource(7, SignalLostError("gone")), ManualClock(), Journal())
     await one.ask()
-    assert one.reading(1.0) == Reading(signal="jobs", value=7, target=5)
+    assert reading(one) == Reading(signal="jobs", value=7, target=5)
     await one.ask()
-    assert one.reading(1.0) == Reading(signal="jobs", value=None, target=5, error="gone")
+    assert reading(one) == Reading(signal="jobs", value=None, target=5, error="gone")
 
 
 async def test_a_signal_not_read_yet_is_without_value_and_not_told_of() -> None:
     journal = Journal()
     one = poller(FakeSource(), ManualClock(), journal)
-    assert one.reading(1.0).error == NOT_READ_YET
+    assert reading(one).error == NOT_READ_YET
     assert journal.events == []
 
 
@@ -87,14 +104,146 @@ async def test_a_fault_in_a_source_is_a_lost_signal() -> None:
 async def test_a_version_answers_for_its_share() -> None:
     one = poller(FakeSource(40), ManualClock(), Journal())
     await one.ask()
-    reading = one.reading(0.05)
-    assert (reading.value, reading.detail) == (2.0, "0.05 of 40 = 2")
+    part = reading(one, 0.05)
+    assert (part.value, part.detail) == (2.0, "0.05 of 40 = 2")
+
+
+async def test_a_value_counts_until_it_is_stale() -> None:
+    clock, journal = ManualClock(), Journal()
+    gone = SignalLostError("gone")
+    one = poller(FakeSource(7, gone, gone, 3), clock, journal, stale="10s")
+    await one.ask()
+    clock.advance(9)
+    await one.ask()
+    assert (reading(one).value, reading(one).error) == (7, None)
+    clock.advance(1)
+    assert (reading(one).value, reading(one).error) == (None, "gone")
+    await one.ask()
+    await one.ask()
+    assert reading(one).value == 3
+    assert journal.kinds() == ["signal.lost", "signal.recovered"]
+
+
+async def test_a_value_counts_while_no_more_reads_fail_than_may() -> None:
+    gone = SignalLostError("gone")
+    one = poller(FakeSource(7, gone, gone, gone), ManualClock(), Journal(), failures=2)
+    for _ in range(3):
+        await one.ask()
+    assert reading(one).value == 7
+    await one.ask()
+    assert reading(one).error == "gone"
+
+
+async def test_a_source_that_falls_silent_is_lost() -> None:
+    clock = ManualClock()
+    one = poller(FakeSource(7), clock, Journal())
+    await one.ask()
+    clock.advance(6)
+    assert reading(one).value == 7
+    clock.advance(1)
+    assert reading(one).error == "no answer for 7s"
+
+
+FALLBACKS: dict[str, tuple[Any, float, float | None]] = {
+    "hold: nothing": ("hold", 1.0, None),
+    "none said: nothing": (None, 1.0, None),
+    "last: the last value": ("last", 1.0, 40.0),
+    "last: the version's share of it": ("last", 0.25, 10.0),
+    "router: what the gateway sees, in units of this signal": ("router", 1.0, 15.0),
+    "replicas: as much as makes so many": ({"replicas": 4}, 1.0, 20.0),
+    "replicas: shared by weight": ({"replicas": 4}, 0.25, 5.0),
+    "the present size": ({"replicas": 4, "behavior": "current"}, 1.0, 30.0),
+    "the larger": ({"replicas": 9, "behavior": "current_if_higher"}, 1.0, 45.0),
+    "the smaller": ({"replicas": 9, "behavior": "current_if_lower"}, 1.0, 30.0),
+}
+
+
+@pytest.mark.parametrize(("fallback", "share", "value"), FALLBACKS.values(), ids=FALLBACKS.keys())
+async def test_fallback(fallback: Any, share: float, value: float | None) -> None:
+    source = FakeSource(40, SignalLostError("gone"))
+    one = poller(source, ManualClock(), Journal(), fallback=fallback)
+    await one.ask()
+    assert reading(one, share).error is None
+    await one.ask()
+    assert (reading(one, share).value, reading(one, share).error) == (value, "gone")
+
+
+@pytest.mark.parametrize(("value", "counted"), [(5, 0), (5.5, 5.5), (0, 0)])
+async def test_a_value_not_above_its_activation_counts_as_none(
+    value: float, counted: float
+) -> None:
+    one = poller(FakeSource(value), ManualClock(), Journal(), activation=5)
+    await one.ask()
+    assert reading(one).value == counted
+
+
+REPORTS: dict[str, tuple[Reports, float | None, str | None]] = {
+    "all are heard": (Reports(ready=2, loads=((3, 0.5), (4, 1))), 7, None),
+    "one unheard counts as on its target": (Reports(ready=2, loads=((3, 0.5), (4, 9))), 13, None),
+    "one unheard counts as idle when the rest asks for more": (
+        Reports(ready=2, loads=((40, 0.5),)),
+        40,
+        None,
+    ),
+    "none is heard": (
+        Reports(ready=2, loads=((3, 9),)),
+        None,
+        "2 ready replicas, and none says its load",
+    ),
+    "none is ready": (Reports(ready=0), None, None),
+}
+
+
+@pytest.mark.parametrize(("reports", "value", "error"), REPORTS.values(), ids=REPORTS.keys())
+def test_reported_load(reports: Reports, value: float | None, error: str | None) -> None:
+    found = summed(reports, "load", per_replica=10, stale=5)
+    assert (found.value, found.error) == (value, error)
+
+
+def formula_readings(
+    value: str, numbers: dict[str, float | None], errors: dict[str, str]
+) -> tuple[float | None, str | None]:
+    targets = {"jobs": 4.0, "tokens": 8.0}
+    settings = FormulaSignal(value=value)
+    one = formula_input(settings, signal(), "both", targets)
+    assert one.per_replica == 6.0, "the mean of what it names"
+    found = computed(one, numbers, errors)
+    return found.value, found.error
+
+
+def test_formulae() -> None:
+    gone = {"tokens": "gone"}
+    lost: dict[str, float | None] = {"jobs": 3, "tokens": None}
+    assert formula_readings("max(jobs, tokens / 2)", {"jobs": 3, "tokens": 8}, {}) == (4, None)
+    assert formula_readings("jobs + tokens", lost, gone) == (None, "tokens: gone")
+    assert formula_readings("jobs + (tokens ?? 1)", lost, gone) == (4, None)
+    assert formula_readings("jobs + tokens", lost, {}) == (None, None), "nothing to measure"
+    zero: dict[str, float | None] = {"jobs": 3, "tokens": 0}
+    assert formula_readings("jobs / tokens", zero, {}) == (None, "column 6: division by zero")
+
+
+async def test_a_formula_replaces_what_it_names_and_is_shared_by_weight() -> None:
+    source = FakeSource(40)
+    settings = FormulaSignal.model_validate({"value": "jobs + requests", "per_replica": 10})
+    one = formula_input(settings, signal(), "all", {})
+    asked = (Asked(source=source, signal=signal(name="jobs")),)
+    made = Inputs(asked=asked, formulae=(one,), named_router="requests")
+    pool = PoolSignals(
+        made, clock=ManualClock(), interval=60.0, on_event=lambda kind, message: None
+    )
+    weights = {"v1": 75, "v2": 25}
+    async with pool.running():
+        await wait_until(lambda: source.asked, "the source is asked")
+        for version in weights:
+            load = totals(in_flight=10)
+            reports = Reports(ready=1)
+            found = pool.read(version, load, weights, slots=1, desired=1, reports=reports, now=0.0)
+    assert [(r.signal, r.value) for r in found] == [("router.in_flight", 10), ("all", 15)]
 
 
 def signals(*sources: FakeSource, interval: float = 60.0) -> PoolSignals:
     return PoolSignals(
-        [RouterSignal()],
-        sources,
+        Inputs(asked=tuple(Asked(source=source, signal=signal()) for source in sources)),
         clock=ManualClock(),
         interval=interval,
         on_event=lambda kind, message: None,
@@ -106,7 +255,15 @@ def outside(pool: PoolSignals, weights: dict[str, int]) -> dict[str, list[float 
     return {
         version: [
             reading.value
-            for reading in pool.read(version, totals(), weights, slots=1, ready=1, now=0.0)
+            for reading in pool.read(
+                version,
+                totals(),
+                weights,
+                slots=1,
+                desired=1,
+                reports=Reports(ready=1),
+                now=0.0,
+            )
             if not reading.signal.startswith("router")
         ]
         for version in weights

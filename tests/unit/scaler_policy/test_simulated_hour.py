@@ -15,7 +15,7 @@ from scaler_kit import FakeGateway, Fleet, Journal, config, total, totals
 from fleet.clock import ManualClock
 from fleet.model import Direction, Reading
 from scaler.pool_loop import PoolLoop, ScaledPool
-from scaler.signals import router_settings
+from scaler.signals import inputs
 from scaler.signals.pool import PoolSignals
 from scaler.state import PoolState
 
@@ -37,8 +37,7 @@ class Hour:
         self.gateway, self.fleet = FakeGateway(), Fleet()
         pool = config({"support": {"scale": {"min": 1, "max": 20, **scale}}}).pools["support"]
         self.signals = ListedSignals(
-            router_settings(pool.scale.signals),
-            (),
+            inputs(pool.scale.signals, store_url="", prometheus_url=None),
             clock=self.clock,
             interval=1.0,
             on_event=lambda kind, message: None,
