@@ -70,6 +70,15 @@ class Kpa(Model):
     target_utilization: float = Field(
         0.7, gt=0, le=1, description="Wanted share of busy slots; queued requests count as busy."
     )
+    target: float | None = Field(
+        None,
+        gt=0,
+        description="Requests a replica can have at once, of which the share is wanted; at most "
+        "its slots. Default: its slots.",
+    )
+    aggregation: Literal["exponential", "linear"] = Field(
+        "linear", description="How load is averaged; `exponential` gives new load more weight."
+    )
     stable_window: PositiveDuration = Field(60.0, description="Over which load is averaged.")
     panic_window_percentage: float = Field(
         10.0, ge=1, le=100, description="Of the stable window: over which panic looks."
@@ -114,6 +123,9 @@ class Ray(Model):
     )
     upscaling_factor: float = Field(1.0, gt=0, description="Part of the gap closed by growth.")
     downscaling_factor: float = Field(1.0, gt=0, description="Part of the gap closed by shrinking.")
+    gang_size: int = Field(
+        1, ge=1, le=1000, description="Replicas are wanted in multiples of this."
+    )
 
 
 class Nomad(Model):

@@ -132,6 +132,8 @@ What is checked beyond single values:
   of the configuration file.
 - An admin API that other machines can reach has a token.
 - A Prometheus signal has a server, its own or the one at the top.
+- A formula names signals of its pool, a `load` signal has replicas that are asked, and a fallback
+  to the gateway has a route.
 - `scale.max` has room for one process replica of each version with a weight above 0; `max: 0`
   switches the pool off.
 - No two versions would name their replicas alike (`a-b` of pool `a`, or of version `b`).

@@ -14,10 +14,19 @@ from msgspec import Struct, structs
 
 from fleet.config.schema import Scale
 from fleet.model import Observation, Proposal
+from scaler.policies.kpa_measure import (
+    Stage,
+    by_second,
+    exponential,
+    linear,
+    most_lately,
+    sized,
+    targets,
+)
 from scaler.policies.memory import NEVER, Memory
-from scaler.policies.metrics import Load, loads_moved, mean, noted
+from scaler.policies.metrics import Load, loads_moved, noted
 from scaler.policies.want import Want
-from scaler.windows import Wish, remembered, wishes_moved
+from scaler.windows import Wish, wishes_moved
 
 GRANULARITY = 2.0
 """Seconds of a bucket of the scale-down delay."""
@@ -86,8 +95,9 @@ def decide(
     memory = structs.replace(memory, loads=noted(memory.loads, load, kpa.stable_window))
     if now - memory.decided < kpa.tick - 1e-9 and (seen.desired or not load.value):
         return _want(seen.desired, "between two ticks", None), memory
+    target, _ = targets(seen.slots, kpa.target_utilization, asked=kpa.target, capacity=seen.slots)
     spec = KpaSpec(
-        target=max(0.01, kpa.target_utilization * seen.slots),
+        target=target,
         stable_window=kpa.stable_window,
         panic_threshold=kpa.panic_threshold_percentage / 100,
         max_up_rate=kpa.max_scale_up_rate,
@@ -95,8 +105,14 @@ def decide(
         activation_scale=kpa.activation_scale,
         scale_down_delay=kpa.scale_down_delay,
     )
-    stable = mean(memory.loads, kpa.stable_window, now)
-    panic = mean(memory.loads, kpa.stable_window * kpa.panic_window_percentage / 100, now)
+    panic_window = kpa.stable_window * kpa.panic_window_percentage / 100
+    loads, first = by_second(memory.loads), memory.loads[0].at
+    if kpa.aggregation == "exponential":
+        stable = exponential(loads, kpa.stable_window, now)
+        panic = exponential(loads, panic_window, now)
+    else:
+        stable = linear(loads, first, kpa.stable_window, now)
+        panic = linear(loads, first, panic_window, now)
     replicas, past = scale(spec, memory.past, now, seen.ready, stable, panic)
     mode = "stable" if past.panic_since is None else "panic"
     reason = (
@@ -106,7 +122,15 @@ def decide(
     idle = memory.idle_since
     if replicas == 0 and seen.desired:
         idle = now if idle is None else idle
-        if now - idle < kpa.scale_to_zero_grace_period:
+        _, applied = sized(
+            0,
+            seen.desired,
+            Stage("inactive", idle),
+            now,
+            stable_window=kpa.stable_window,
+            grace=kpa.scale_to_zero_grace_period,
+        )
+        if not applied:
             replicas, reason = 1, f"{reason}, kept at one for the grace period"
     else:
         idle = None
@@ -141,11 +165,7 @@ def scale(
         wanted = highest
     delayed: tuple[Wish, ...] = ()
     if spec.reachable and spec.scale_down_delay > 0:
-        bucket = math.floor(now / GRANULARITY)
-        buckets = math.ceil(spec.scale_down_delay / GRANULARITY)
-        delayed = remembered(
-            past.delayed, Wish(bucket * GRANULARITY, wanted), buckets * GRANULARITY
-        )
+        delayed = most_lately(past.delayed, Wish(now, wanted), spec.scale_down_delay, GRANULARITY)
         wanted = delayed[0].replicas
     return wanted, KpaPast(panic_since=since, max_panic=highest, delayed=delayed)
 

@@ -7,7 +7,7 @@ averaged over the look-back period.
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Final, Self
 
 from msgspec import Struct, structs
 
@@ -15,8 +15,11 @@ from fleet.config.policies import Ray
 from fleet.config.schema import Scale
 from fleet.model import Observation, Proposal
 from scaler.policies.memory import Memory
-from scaler.policies.metrics import Load, loads_moved, mean, noted
+from scaler.policies.metrics import Load, held_mean, loads_moved, noted
 from scaler.policies.want import Want
+
+LAST_LOOK: Final = 1.0
+"""Seconds for which the latest look counts. Source: ray's `last_window_s`."""
 
 
 class Wished(Struct, frozen=True, array_like=True):
@@ -51,12 +54,13 @@ def decide(
     seen, ray, now = observation, settings.ray, observation.monotonic
     past = memory if isinstance(memory, RayMemory) else RayMemory()
     loads = noted(past.loads, Load(now, float(seen.in_flight + seen.queued)), ray.look_back_period)
-    requests = mean(loads, ray.look_back_period, now)
+    requests = held_mean(loads, now - ray.look_back_period, now + LAST_LOOK)
     if not seen.desired:
         requests = max(requests, loads[-1].value)
     replicas, wished = scale(
         ray, past.wished, now, current=seen.ready, target=seen.desired, requests=requests
     )
+    replicas = ganged(replicas, ray.gang_size)
     reason = (
         f"{requests:.3g} ongoing over {ray.look_back_period:.0f}s at "
         f"{ray.target_ongoing_requests:.3g} each, {seen.ready} ready: {replicas}"
@@ -69,6 +73,11 @@ def decide(
         Want(replicas=replicas, reason=reason, proposals=(proposal,)),
         RayMemory(loads=loads, wished=wished),
     )
+
+
+def ganged(replicas: int, gang: int) -> int:
+    """`replicas` rounded up to whole gangs. Source: ray `gang_scheduling_autoscaling_policy`."""
+    return math.ceil(replicas / gang) * gang
 
 
 def smoothed(current: int, wanted: float, up: float, down: float) -> int:

@@ -23,13 +23,20 @@ FOLDER: Final = Path(os.environ.get("HEADRACE_CASES", DEFAULT))
 
 Check = Callable[[dict[str, Any]], None]
 CHECKS: Final[Mapping[str, Check]] = {
+    "aggregate": ray.aggregate,
     "aibrix_apa": aibrix.apa,
     "aibrix_kpa": aibrix.kpa,
+    "avg_window": kpa.avg_window,
     "cron": keda.cron,
+    "decay_coefficient": kpa.decay_coefficient,
     "decide": kpa.decide,
     "erlang_c": erlang.erlang_c,
     "events": hpa.events,
+    "fallback": keda.fallback,
+    "formula": keda.formula,
+    "gang": ray.gang,
     "halfin_whitt": erlang.halfin_whitt,
+    "max_time_window": kpa.max_time_window,
     "max_window": kpa.max_window,
     "min_servers": erlang.min_servers,
     "multi_metric": hpa.multi_metric,
@@ -40,28 +47,21 @@ CHECKS: Final[Mapping[str, Check]] = {
     "redis_list_derived": keda.redis_list,
     "replica_calc": hpa.replica_calc,
     "scale_limits": hpa.scale_limits,
+    "scale_to_zero": kpa.scale_to_zero,
     "scaling_factors": ray.scaling_factors,
     "stabilization": hpa.stabilization,
     "stabilization_legacy": hpa.stabilization_legacy,
     "start_state": kpa.start_state,
+    "target": kpa.target,
+    "target_average": keda.average,
     "zero_one": keda.zero_one_case,
 }
 """By the kind of case."""
 ELSEWHERE: Final = {
-    "aggregate": "loads of all replicas are looked at in one moment, so there is no merging",
-    "avg_window": "averages are of the looks at the load, not of Knative's buckets of a second",
-    "decay_coefficient": "there is no exponential window",
     "defaults": "checked as a whole",
-    "fallback": "a lost signal holds the size; it has no fallback replicas yet",
-    "formula": "there are no formulae over signals yet",
-    "gang": "replicas are not started in gangs",
     "job_min": "there are no jobs",
     "job_strategies": "there are no jobs",
-    "max_time_window": "the window of seconds is max_window with another clock",
     "multi_trigger": "there are no jobs",
-    "scale_to_zero": "the gateway is always in the path, so nothing waits for it",
-    "target_average": "several targets are never averaged: the largest proposal wins",
-    "target": "the target is a share of the slots, which are always known",
 }
 """Kinds of which Headrace has nothing, and why."""
 

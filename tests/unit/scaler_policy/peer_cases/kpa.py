@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from scaler.policies.kpa import KpaPast, KpaSpec, scale
+from scaler.policies.kpa_measure import (
+    Stage,
+    decay,
+    exponential,
+    linear,
+    most_lately,
+    sized,
+    targets,
+)
+from scaler.policies.metrics import Load
 from scaler.windows import Wish, remembered
 
 KEYS = {
@@ -55,3 +67,65 @@ def max_window(case: dict[str, Any]) -> None:
         wishes = remembered(wishes, Wish(index, value), case["size"])
         found.append(wishes[0].replicas)
     assert found == case["expect_current"]
+
+
+def max_time_window(case: dict[str, Any]) -> None:
+    wishes: tuple[Wish, ...] = ()
+    for at, value in case["records"]:
+        wishes = most_lately(wishes, Wish(at, value), case["window_s"], case["granularity_s"])
+    assert wishes[0].replicas == case["expect"]
+
+
+def avg_window(case: dict[str, Any]) -> None:
+    """The records, late ones too, are put into their buckets here: Headrace looks in order."""
+    window, step = case["window_s"], case["granularity_s"]
+    buckets: dict[float, float] = {}
+    first = newest = 0.0
+    for kind, at, value in case["ops"]:
+        if kind == "record":
+            if not buckets or at - newest >= window:
+                buckets, first, newest = {}, at, at
+            if newest - at < window:
+                buckets[at] = buckets.get(at, 0.0) + value
+                first, newest = min(first, at), max(newest, at)
+            continue
+        loads = tuple(Load(*one) for one in sorted(buckets.items()))
+        if case["kind"] == "exponential":
+            found = exponential(loads, window, at, step)
+        else:
+            found = linear(loads, first, window, at, step)
+        assert found == pytest.approx(value, abs=0.5 * 10.0 ** -case.get("round", 9)), (kind, at)
+
+
+def decay_coefficient(case: dict[str, Any]) -> None:
+    assert decay(case["buckets"]) == pytest.approx(case["expect"], abs=case["abs_tol"])
+
+
+def target(case: dict[str, Any]) -> None:
+    rps = case["metric"] == "rps"
+    percent = case["utilization_annotation_pct"]
+    share = case["rps_utilization"] if rps else case["concurrency_fraction"]
+    found, total = targets(
+        case["rps_default"] if rps else case["concurrency_default"],
+        share if percent is None else percent / 100,
+        asked=case["target_annotation"],
+        capacity=None if rps else case["container_concurrency"] or None,
+    )
+    assert found == pytest.approx(case["expect"]["target"])
+    assert total == case["expect"]["total"]
+
+
+def scale_to_zero(case: dict[str, Any]) -> None:
+    found = sized(
+        case["desired"],
+        case["current"],
+        Stage(case.get("state", "active"), 0.0),
+        float(case.get("state_age_s", 0)),
+        stable_window=300.0,
+        grace=60.0,
+        initial=case.get("initial_scale", 1),
+        least=case.get("min", 0),
+        most=case.get("max"),
+        buffered=case.get("buffer_in_path", False),
+    )
+    assert found == (case["expect"]["result"], case["expect"]["applied"])

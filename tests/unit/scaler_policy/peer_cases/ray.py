@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from fleet.config.policies import Ray
 from scaler.policies import ray
+from scaler.policies.metrics import Load, held_mean
 
 
 def scaling_factors(case: dict[str, Any]) -> None:
@@ -37,3 +40,16 @@ def policy(case: dict[str, Any]) -> None:
             requests=step["requests"],
         )
         assert found == step["expect"], step
+
+
+def gang(case: dict[str, Any]) -> None:
+    found = ray.ganged(case["raw"], case["gang_size"])
+    assert min(case.get("max", found), max(case.get("min", 0), found)) == case["expect"]
+
+
+def aggregate(case: dict[str, Any]) -> None:
+    merged = tuple(Load(at, value) for at, value in case["merged"])
+    end = merged[-1].at + case["last_window_s"]
+    expect = case["expect"]
+    assert held_mean(merged, 0.0, end) == pytest.approx(expect["unaligned"])
+    assert held_mean(merged, 0.2, end) == pytest.approx(expect["aligned_from_0_2"])
