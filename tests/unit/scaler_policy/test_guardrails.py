@@ -166,6 +166,15 @@ def test_a_lost_signal_keeps_the_size() -> None:
     assert [str(limit) for limit in guarded.limits] == ["lost (queue: no answer within 1s)"]
 
 
+@pytest.mark.parametrize(("wanted", "size"), [(2, 2), (1, 1), (0, 1)])
+def test_a_lost_signal_with_a_fallback_keeps_from_zero_only(wanted: int, size: int) -> None:
+    stood_in = total(0.0, error="gone")
+    pace = pace_of(scale(stabilization="0s", up=FREE, down=FREE), True)
+    guarded = guard(wanted, seen(stood_in, desired=4, now=NOW), pace, state(wishes=((99, 1),)))
+    assert guarded.replicas == size
+    assert bool(guarded.limits) == (size != wanted)
+
+
 def test_a_lost_signal_does_not_keep_from_growing() -> None:
     guarded = guard(6, seen(LOST, desired=4, now=NOW), pace_of(scale(), True), state(((1, 4),)))
     assert (guarded.replicas, guarded.limits) == (6, ())
