@@ -13,7 +13,7 @@ from scaler.signals.redis import RedisSource
 from scaler.signals.redis_age import RedisAgeSource
 from scaler.signals.source import SignalLostError, Source
 
-__all__ = ["Asked", "Inputs", "LoadInput", "SignalLostError", "Source", "inputs"]
+__all__ = ["Asked", "Inputs", "LoadInput", "SignalLostError", "Source", "inputs", "router_settings"]
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -51,6 +51,11 @@ class Inputs(Struct, frozen=True, kw_only=True):
         return frozenset(name for one in self.formulae for name in one.formula.names)
 
 
+def router_settings(signals: Sequence[Signal]) -> tuple[RouterSignal, ...]:
+    """The router signals; the default one when none is configured."""
+    return tuple(s.router for s in signals if s.router is not None) or (RouterSignal(),)
+
+
 def inputs(
     signals: Sequence[Signal],
     *,
@@ -72,7 +77,7 @@ def inputs(
     }
     routers = [signal for signal in signals if signal.router is not None]
     return Inputs(
-        router=tuple(s.router for s in routers if s.router is not None) or (RouterSignal(),),
+        router=router_settings(signals),
         asked=tuple(
             asked
             for signal, name in zip(signals, names, strict=True)

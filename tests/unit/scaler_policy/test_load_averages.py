@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from scaler.policies.kpa_measure import by_second, linear
 from scaler.policies.metrics import Load, held_mean
 
@@ -17,5 +19,5 @@ def test_a_pause_between_looks_is_not_taken_for_idleness() -> None:
 
 
 def test_a_load_holds_until_the_next_look() -> None:
-    assert held_mean(LOOKS, 0.0, 14.0) == (4 * 0.2 + 8 * 2.8 + 2 * 1) / 4
+    assert held_mean(LOOKS, 0.0, 14.0) == pytest.approx((4 * 0.2 + 8 * 2.8 + 2 * 1) / 4)
     assert held_mean((), 0.0, 14.0) == 0.0
