@@ -5,10 +5,13 @@ client's connection stops reading and ends.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from router.timers import NEVER
 
@@ -18,6 +21,11 @@ if TYPE_CHECKING:
 LINGER = 2.0
 """Seconds a closing connection goes on reading, so that a reset does not overtake the reply
 (RFC 9112 section 9.6)."""
+
+GONE: Final = asyncio.Transport()
+"""Stands for the transport of a connection that is lost; every use of it is an error. What TLS
+holds for a connection, about 40 KiB, is freed at once with its transport, while the connection
+itself may wait for the garbage collector or for its slot of the wheel."""
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, 0 seconds: close(2) sends RST (socket(7))."""
@@ -91,16 +99,18 @@ class ClientConnection(Connection):
             self._transport.resume_reading()
 
     def _end(self, *, linger: bool) -> None:
-        """Send what is written, then close; with `linger` read on a while so as not to reset."""
+        """Send what is written, then close; with `linger` read on a while so as not to reset. A
+        client that does not answer the end of TLS is cut after that while, too.
+        """
         self.flush()
         self._set_hold(self._holds, False)
         self._closing = True
+        self._unsent = self._waiting_bytes()
         if linger and self._transport.can_write_eof():
-            self._unsent = self._transport.get_write_buffer_size()
             self._transport.write_eof()
-            self._set_linger(monotonic())
         else:
             self._transport.close()
+        self._set_linger(monotonic())
 
     def _reset(self) -> None:
         """Cut the connection with a reset: a plain end would pass for the end of a body that
@@ -115,13 +125,24 @@ class ClientConnection(Connection):
 
     def _linger(self, now: float) -> None:
         """Wait on while the client still takes what is written, then cut the connection."""
-        unsent = self._transport.get_write_buffer_size()
+        unsent = self._waiting_bytes()
         if unsent < self._unsent:
             self._unsent = unsent
             self._set_linger(now)
         else:
             self.deadline = NEVER
             self._transport.abort()
+
+    def _waiting_bytes(self) -> int:
+        """Bytes written that the client does not take. The loop does not tell how much TLS has
+        handed down; there is none if the system has nothing left to send (SIOCOUTQ, tcp(7)).
+        """
+        transport = self._transport
+        waiting = transport.get_write_buffer_size()
+        sock = transport.get_extra_info("socket")
+        if waiting or transport.can_write_eof() or sock is None:
+            return waiting
+        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def _set_linger(self, now: float) -> None:
         self._set_deadline(now + (self._plane.timeouts.body if self._unsent else LINGER))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fleet.telemetry import slab as words
 from router.errors import Refusal
-from router.http.connection import ClientConnection
+from router.http.connection import GONE, ClientConnection
 from router.http.encode import (
     CLOSE,
     KEEP_ALIVE,
@@ -115,8 +115,10 @@ class Downstream(ClientConnection):
         self._pipeline.clear()
         self._plane.closed(self)
         self._plane.wheel.forget(self)
+        self._reader.stop()
         if self._exchange is not None:
             self._exchange.client_gone()
+        self._transport = GONE
 
     def pause_writing(self) -> None:
         """Called by the loop (`asyncio.Protocol`)."""

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from router.errors import Refusal
-from router.http.connection import Connection
+from router.http.connection import GONE, Connection
 from router.http.exchange import Exchange
 from router.http.grammar import RawHeaders
 from router.http.head import Framing
@@ -72,6 +72,7 @@ class Upstream(Connection):
         self._closed = True
         self._replica.version.connections -= 1
         self._plane.wheel.forget(self)
+        self._transport = GONE
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             self._unkeep()

@@ -27,6 +27,7 @@ from h2.exceptions import ProtocolError
 
 from fleet.telemetry import slab as words
 from router.errors import Refusal
+from router.http.connection import GONE
 from router.http2 import frames
 from router.http2.errors import ConnectionFault
 from router.http2.frames import Frame, FrameReader
@@ -120,6 +121,7 @@ class Connection(Sending):
         self.plane.count(words.HTTP2_CLOSED)
         self._drop_streams()
         self.plane.wheel.forget(self)
+        self._transport = GONE
 
     def drain(self) -> None:
         """The worker is stopping: announce it, soon name the last stream, close when all are done.

@@ -173,3 +173,18 @@ async def _answer(where: str, context: ssl.SSLContext) -> bytes:
 def _sha256(data: bytes) -> str:
 
     return hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("version", ["http/1.1", "h2"])
+async def test_a_client_that_does_not_answer_the_end_of_tls_delays_no_stop(
+    tmp_path: Path, version: str
+) -> None:
+    ca = Authority(tmp_path / "tls")
+    listen = listener(ca.issue("one", "IP:127.0.0.1"))
+    async with agent() as replica:
+        config = in_front_of(replica, listen=listen, drain_timeout="1h")
+        async with daemon(tmp_path, config) as running:
+            await running.until_ready("p", 1)
+            async with Client(await address(running), ca.client(alpn=(version,))) as idle:
+                idle.writer.transport.pause_reading()  # type: ignore[attr-defined]
+                assert await running.stop() == 0

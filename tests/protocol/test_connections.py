@@ -9,6 +9,9 @@ import pytest
 
 from fleet.telemetry import slab as words
 from fleet.telemetry.slab import worker_at
+from router.http.connection import GONE
+from router.http.downstream import Downstream
+from router.http2.connection import Connection
 from tests.protocol.play import play
 from tests.protocol.support import Rig, replica, version
 
@@ -347,3 +350,20 @@ async def test_a_post_that_was_out_is_not_repeated(rig: Rig) -> None:
     rig.replica.hang_up()
     assert client.message().status == 502
     assert len(rig.upstreams) == 1
+
+
+@pytest.mark.parametrize("kind", [Downstream, Connection])
+async def test_a_lost_connection_lets_its_transport_go(
+    rig: Rig, kind: type[Downstream | Connection]
+) -> None:
+    client = rig.client(kind)
+    client.hang_up()
+    assert client.protocol._transport is GONE
+
+
+async def test_a_lost_connection_to_a_replica_lets_its_transport_go(rig: Rig) -> None:
+    client = rig.client()
+    client.send(GET)
+    rig.replica.send(OK)
+    rig.replica.hang_up()
+    assert rig.replica.protocol._transport is GONE
