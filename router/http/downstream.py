@@ -188,6 +188,7 @@ class Downstream(ClientConnection):
             self._pipeline.append(exchange)
             if len(self._pipeline) >= MAX_PIPELINED:
                 self._set_hold(_HOLD_PIPELINE, True)
+                self._reader.halted = True
 
     def message_body(self, data: bytes) -> None:
         """See `Sink`."""
@@ -398,6 +399,9 @@ class Downstream(ClientConnection):
             if exchange.phase is not Phase.DONE:
                 self._time_body(exchange)
         self._advancing = False
+        if self._reader.halted and len(self._pipeline) < MAX_PIPELINED:
+            self._reader.halted = False
+            self.data_received(b"")
         if self._exchange is not None or self._closing:
             return
         if self._rejected is not None:

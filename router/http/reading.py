@@ -1,8 +1,9 @@
 """Cutting what one side sends into heads, bodies and trailers, without I/O.
 
 A reader is fed bytes as they come and calls its sink. What it holds back between two feeds is an
-unfinished head, chunk line or trailer section only, and each of them is bounded. It raises
-`Refusal` at the first byte that no message may have there, and is deaf from then on.
+unfinished head, chunk line or trailer section only, and each of them is bounded; or, while it is
+halted, what was fed. It raises `Refusal` at the first byte that no message may have there, and is
+deaf from then on.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ END: Final = 10
 class Reader:
     """See the module. Subclasses read heads and say, by `_expect`, what follows."""
 
-    __slots__ = ("_expect", "_extensions", "_held", "_left", "_searched", "_sink")
+    __slots__ = ("_expect", "_extensions", "_held", "_left", "_searched", "_sink", "halted")
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -70,6 +71,8 @@ class Reader:
         """How much of `_held` is known not to end a head."""
         self._left = 0
         self._extensions = 0
+        self.halted = False
+        """The next head is not read yet: its bytes are kept until they are fed again."""
 
     @property
     def in_head(self) -> bool:
@@ -100,6 +103,9 @@ class Reader:
         while at < size:
             expect = self._expect
             if expect == HEAD:
+                if self.halted:
+                    self._held = data[at:]
+                    return
                 end = self._head(data, at)
             elif expect == LENGTH:
                 end = self._length(data, at)

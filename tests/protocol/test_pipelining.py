@@ -97,6 +97,32 @@ async def test_reading_stops_while_many_wait_and_goes_on_when_few_do(rig: Rig) -
     assert not client.paused
 
 
+async def test_no_more_heads_of_one_read_are_understood_than_may_wait(rig: Rig) -> None:
+    client = rig.client()
+    paths = [b"/%d" % number for number in range(200)]
+    client.send(b"".join(map(get, paths)) + b"GET /unfinished HTTP/1.1\r\n")
+    for path in paths:
+        assert len(client.protocol._pipeline) <= MAX_PIPELINED
+        assert rig.replica.message().start.split(b" ")[1] == path
+        rig.replica.send(ok(path))
+        assert client.message().body == path
+    assert not client.paused
+    rig.advance(11)
+    assert client.message().status == 408
+
+
+async def test_what_was_held_back_is_answered_though_it_is_refused(rig: Rig) -> None:
+    rig.configure(routes=[route(path="/yes")])
+    client = rig.client()
+    client.send(get(b"/yes") * 17 + get(b"/no") * 100 + get(b"/yes") + b"?" * 20 + b"\r\n")
+    for _ in range(18):
+        rig.replica.take()
+        rig.replica.send(ok(b""))
+    statuses = [message.status for message in client.messages()]
+    assert statuses == [200] * 17 + [404] * 100 + [200, 400]
+    assert client.half_closed
+
+
 async def test_a_part_of_the_next_head_behind_a_body_is_not_taken_for_a_large_head(
     rig: Rig,
 ) -> None:
