@@ -43,10 +43,10 @@ class Circuit:
             pool is not None and _pool_count(limit, self._version.pool) >= pool
         )
 
-    @property
-    def hinders_hedges(self) -> bool:
-        """Whether there is no room for a second try, which may need a connection too."""
-        return self.full("requests") or self.full("connections")
+    def may_add(self) -> bool:
+        """Whether one more request may be made, and `may_dial` any replica for it."""
+        kept = any(replica.idle for replica in self._version.replicas.values())
+        return not self.full("requests") and (kept or not self.full("connections"))
 
     def may_dial(self, replica: Replica) -> bool:
         """Whether the replica may be asked: on a kept connection, or on one more.

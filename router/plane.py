@@ -206,23 +206,23 @@ class Plane:
 
     async def _dial(self, replica: Replica, caller: Caller) -> None:
         limit = caller.timeouts.connect
+        upstream: Upstream | None = None
+        failed = ""
         try:
-            try:
-                async with asyncio.timeout(limit):
-                    upstream = await self.dialler.dial(replica, lambda: Upstream(self, replica))
-            finally:
-                replica.version.dialling -= 1
+            async with asyncio.timeout(limit):
+                upstream = await self.dialler.dial(replica, lambda: Upstream(self, replica))
         except TimeoutError:
             failed = f"no answer within {limit:g}s"
         except (OSError, ValueError) as error:
             failed = failure(error)
-        else:
-            if caller.phase is Phase.CONNECTING:
-                caller.connected(upstream)
-            else:
+        finally:
+            replica.version.dialling -= 1
+        if caller.phase is not Phase.CONNECTING:
+            if upstream is not None:
                 upstream.close()
-            return
-        if caller.phase is Phase.CONNECTING:
+        elif upstream is not None:
+            caller.connected(upstream)
+        else:
             caller.connect_failed(failed)
 
     def suspect(self, replica: Replica, error: str, *, suspend: bool) -> None:

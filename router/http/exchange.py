@@ -143,18 +143,18 @@ class Exchange(Claim):
         if not keep:
             # before the pieces are sent: they may fill the connection, which holds again
             self._downstream.hold(False)
-        self.send_to(upstream)
+        self.send_to(upstream, self.sent_at)
         if not keep:
             self._body = None
         if self._rules.hedge is not None:
             assert self._version is not None
             self._further().watch(self._version)
 
-    def send_to(self, upstream: UpstreamPort) -> None:
+    def send_to(self, upstream: UpstreamPort, now: float) -> None:
         """Send what there is of the request."""
         pieces = self._body
         assert pieces is not None
-        upstream.send(self)
+        upstream.send(self, now)
         for piece in pieces:
             upstream.send_body(piece)
         if self.request_ended:
@@ -197,6 +197,7 @@ class Exchange(Claim):
             self._further().first_sent_at = self.sent_at
             self._silent()
             mine.abort()
+            self._downstream.hold(False)
         self._end_lease()
         self.replica, self.leased_at, self.sent_at = replica, leased_at, sent_at
         self.phase = Phase.CONNECTING

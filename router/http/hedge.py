@@ -103,7 +103,7 @@ class Hedge(Discarded):
         self.phase = Phase.FORWARD
         self._upstream = upstream
         self.sent_at = monotonic()
-        self._exchange.send_to(upstream)
+        self._exchange.send_to(upstream, self.sent_at)
         upstream.hand_over(self)
 
     def connect_failed(self, error: str) -> None:

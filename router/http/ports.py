@@ -137,8 +137,10 @@ class UpstreamPort(Protocol):
 
     reused: bool
 
-    def send(self, exchange: Exchange) -> None:
-        """Send the request's head; the connection is the exchange's until its reply ends."""
+    def send(self, exchange: Exchange, now: float) -> None:
+        """Send the request's head, now (monotonic seconds); the connection is the exchange's until
+        its reply ends.
+        """
         ...
 
     def hand_over(self, caller: Caller) -> None:

@@ -133,7 +133,7 @@ class Tries:
             or version is None
             or first is None
             or len(version.free) <= (first.place >= 0)
-            or (version.circuit is not None and version.circuit.hinders_hedges)
+            or (version.circuit is not None and not version.circuit.may_add())
         ):
             return
         now = monotonic()
@@ -144,6 +144,8 @@ class Tries:
         replica = self._plane.admission.lease_other(version, (first,))
         if replica is None:
             return
+        if version.circuit is not None:
+            version.circuit.may_dial(replica)  # makes room if it has to
         budget.take(now, version.pool.started)
         version.counters.add(words.HEDGES)
         self.hedged = "lost"

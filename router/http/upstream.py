@@ -131,7 +131,7 @@ class Upstream(Connection):
 
     # sending the request (UpstreamPort)
 
-    def send(self, exchange: Exchange) -> None:
+    def send(self, exchange: Exchange, now: float) -> None:
         """See `UpstreamPort`."""
         self._exchange = exchange
         self._head = None
@@ -141,7 +141,7 @@ class Upstream(Connection):
         self._chunk_at = 0.0
         head = exchange.head
         self._reader.expect(head.method, websocket=head.websocket)
-        self._set_deadline(exchange.sent_at + timeouts.first_byte)
+        self._set_deadline(now + timeouts.first_byte)
         self._chunked_out = False
         if head.framing is Framing.CHUNKED:
             framing = b"Transfer-Encoding: chunked\r\n"

@@ -299,7 +299,8 @@ class Connection(Sending):
             self._give_up(ConnectionFault(ErrorCodes.ENHANCE_YOUR_CALM, "header_timeout", message))
             return
         for stream in [s for s in self._timed if s.deadline <= now]:
-            stream.on_deadline()
+            if stream.deadline <= now:  # not moved by the end of another
+                stream.on_deadline()
         if not self._streams and self._idle_due <= now:
             self._name_last("idle")
         self._set_deadline(

@@ -226,6 +226,7 @@ class Dial:
         self._rig = rig
         self.to = to
         self._caller = caller
+        to.version.dialling += 1
 
     def answer(self) -> Wire:
         rig = self._rig

@@ -166,6 +166,17 @@ async def test_a_circuit_limit_refuses_what_is_above_it(
     assert clients[0].message().body == b"ok"
 
 
+async def test_connections_that_are_being_made_count(rig: Rig) -> None:
+    rig.configure(pool(circuit=wire.CircuitEntry(connections=1)))
+    rig.dialling = "manual"
+    first, second = rig.client(), rig.client()
+    first.send(GET)
+    second.send(GET)
+    assert b"circuit_open" in second.message().body
+    rig.dials.popleft().answer().send(OK)
+    assert first.message().body == b"ok"
+
+
 async def test_a_kept_connection_makes_room_for_another(rig: Rig) -> None:
     rig.configure(pool(circuit=wire.CircuitEntry(connections=1)))
     rig.members(version("v1", replica("a-1"), replica("a-2")))

@@ -21,13 +21,18 @@ HEDGE = wire.TriesEntry(hedge=wire.HedgeEntry(quantile=0.9, least=0.2))
 
 
 def hedging(
-    rig: Rig, *, replicas: int = 2, budget: wire.BudgetEntry | None = None, **settings: Any
+    rig: Rig,
+    *,
+    replicas: int = 2,
+    budget: wire.BudgetEntry | None = None,
+    tries: wire.TriesEntry = HEDGE,
+    **settings: Any,
 ) -> Wire:
     """A pool that has answered 30 requests at once; gives a client."""
     rig.configure(
         pool(budget=budget or wire.BudgetEntry(), **settings),
         routes=[wire.RouteEntry(
-            host=None, path="/", methods=(), headers={}, pool="agents", tries=HEDGE)],
+            host=None, path="/", methods=(), headers={}, pool="agents", tries=tries)],
     )  # fmt: skip
     rig.members(version("v1", *(replica(f"a-{n + 1}") for n in range(replicas))))
     client = rig.client()
@@ -273,5 +278,46 @@ async def test_a_hedge_that_fails_counts_against_its_replica(rig: Rig) -> None:
     second.send(b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\noh")
     ejected = [m.replica for m in rig.told if isinstance(m, wire.Ejected)]
     assert ejected == [second.protocol._replica.name]  # type: ignore[union-attr]
+    first.send(OK)
+    assert client.message().body == b"ok"
+
+
+async def test_what_held_the_first_holds_the_client_no_more_when_the_hedge_has_won(
+    rig: Rig,
+) -> None:
+    client = hedging(rig)
+    client.send(b"PUT" + POST.removeprefix(b"POST"))
+    (first,) = asked(rig)
+    first.clog(True)
+    assert client.paused
+    rig.advance(0.3)
+    (second,) = [u for u in asked(rig) if u is not first]
+    second.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+    assert first.closed
+    assert not client.paused
+
+
+async def test_the_hedge_has_the_whole_time_to_its_first_byte(rig: Rig) -> None:
+    client = hedging(rig, tries=wire.TriesEntry(hedge=wire.HedgeEntry(quantile=0.9, least=30)))
+    client.send(GET)
+    (first,) = asked(rig)
+    rig.advance(31)
+    (second,) = [u for u in asked(rig) if u is not first]
+    rig.advance(30)
+    assert first.closed
+    assert held(rig) == 1
+    rig.advance(28)
+    second.send(OK)
+    assert client.message().body == b"ok"
+
+
+async def test_no_hedge_is_dialled_beyond_the_limit_of_connections(rig: Rig) -> None:
+    client = hedging(rig, circuit=wire.CircuitEntry(connections=1))
+    client.send(GET)
+    (first,) = asked(rig)
+    rig.advance(0.3)
+    assert asked(rig) == [first]
+    assert held(rig) == 1
+    assert rig.count(words.HEDGES) == 0
     first.send(OK)
     assert client.message().body == b"ok"
