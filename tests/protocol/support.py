@@ -26,6 +26,7 @@ from router.http import connection as connection_module
 from router.http import downstream as downstream_module
 from router.http import exchange as exchange_module
 from router.http import hedge as hedge_module
+from router.http import relay as relay_module
 from router.http import tries as tries_module
 from router.http import upstream as upstream_module
 from router.http.downstream import Downstream
@@ -226,7 +227,6 @@ class Dial:
         self._rig = rig
         self.to = to
         self._caller = caller
-        to.version.dialling += 1
 
     def answer(self) -> Wire:
         rig = self._rig
@@ -281,6 +281,7 @@ class Rig:
             http2_stream_module,
             claim_module,
             hedge_module,
+            relay_module,
             tries_module,
             upstream_module,
         ):
