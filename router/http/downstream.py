@@ -13,23 +13,15 @@ from typing import TYPE_CHECKING
 
 from fleet.telemetry import slab as words
 from router.errors import Refusal
-from router.http.connection import GONE, ClientConnection
-from router.http.encode import (
-    CLOSE,
-    KEEP_ALIVE,
-    LAST_CHUNK,
-    body_framing,
-    interim_head,
-    refusal_head,
-    reply_head,
-    switch_head,
-)
+from router.http.connection import GONE
+from router.http.encode import interim_head, switch_head
 from router.http.exchange import Exchange
 from router.http.grammar import RawHeaders
 from router.http.head import Framing, RequestHead
 from router.http.names import trailer_lines
 from router.http.phase import Phase
 from router.http.reply import ReplyHead
+from router.http.replying import DISCARDED_BODY, Replying
 from router.http.requests import RequestReader
 from router.peer import Peer, peer_of
 from router.timers import NEVER
@@ -40,16 +32,12 @@ if TYPE_CHECKING:
 MAX_PIPELINED = 16
 """Parsed requests that wait behind the active one before reading stops."""
 
-DISCARDED_BODY = 262_144
-"""Bytes of an unwanted request body that are read and thrown away to keep a connection (Go's
-net/http reads 256 KiB)."""
-
 _HOLD_BODY = 1
 _HOLD_PIPELINE = 2
 _HOLD_REPLIES = 4
 
 
-class Downstream(ClientConnection):
+class Downstream(Replying):
     """A client's connection."""
 
     __slots__ = (
@@ -59,13 +47,10 @@ class Downstream(ClientConnection):
         "_deaf",
         "_discarded",
         "_discarding",
-        "_exchange",
-        "_framing",
         "_last",
         "_pipeline",
         "_reader",
         "_rejected",
-        "_reply_started",
         "paused",
         "peer",
     )
@@ -87,12 +72,9 @@ class Downstream(ClientConnection):
         self._body_from = 0.0
         self._discarding = False
         self._discarded = 0
-        # for the reply being sent
-        self._exchange: Exchange | None = None
+        # behind the reply being sent
         self._pipeline: deque[Exchange] = deque()
         self._advancing = False
-        self._reply_started = False
-        self._framing = Framing.NONE
 
     # the connection
 
@@ -290,59 +272,6 @@ class Downstream(ClientConnection):
         self._write(switch_head(head, extra))
         self._reader.switch(True)
 
-    def send_tunnelled(self, data: bytes) -> None:
-        """See `DownstreamPort`."""
-        self._write(data)
-
-    def close_tunnel(self) -> None:
-        """See `DownstreamPort`."""
-        assert self._exchange is not None
-        self._exchange.head.keep_alive = False
-
-    def send_head(self, head: ReplyHead, extra: bytes) -> None:
-        """See `DownstreamPort`."""
-        exchange = self._exchange
-        assert exchange is not None
-        self._reply_started = True
-        request = exchange.head
-        self._framing = framing = body_framing(head, request.minor)
-        if self._plane.draining or not exchange.request_ended or framing is Framing.UNTIL_CLOSE:
-            request.keep_alive = False
-        self._write(reply_head(head, framing, extra, self._connection(request)))
-
-    def send_body(self, data: bytes) -> None:
-        """See `DownstreamPort`."""
-        if self._framing is Framing.CHUNKED:
-            self._write(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
-            self._write(data)
-
-    def send_end(self, trailers: bytes) -> None:
-        """See `DownstreamPort`."""
-        if self._framing is Framing.CHUNKED:
-            self._write(b"0\r\n%b\r\n" % trailers if trailers else LAST_CHUNK)
-
-    def send_refusal(self, refusal: Refusal, request_id: bytes) -> int:
-        """See `DownstreamPort`."""
-        exchange = self._exchange
-        self._reply_started = True
-        connection = CLOSE
-        body = refusal.body(request_id)
-        if exchange is not None:
-            request = exchange.head
-            if not exchange.request_ended and (
-                request.expect_continue or request.length > DISCARDED_BODY
-            ):
-                request.keep_alive = False
-            if self._plane.draining:
-                request.keep_alive = False
-            connection = self._connection(request)
-        self._write(refusal_head(refusal, len(body), request_id, connection))
-        if exchange is not None and exchange.head.method == b"HEAD":
-            return 0
-        self._write(body)
-        return len(body)
-
     def truncate(self) -> None:
         """See `DownstreamPort`."""
         assert self._exchange is not None
@@ -414,13 +343,6 @@ class Downstream(ClientConnection):
             self._set_deadline(monotonic() + wait)
 
     # helpers
-
-    @staticmethod
-    def _connection(request: RequestHead) -> bytes:
-        """The line that tells the client what becomes of the connection."""
-        if not request.keep_alive:
-            return CLOSE
-        return b"" if request.minor else KEEP_ALIVE
 
     def _close(self) -> None:
         self._deaf = True
