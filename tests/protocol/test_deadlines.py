@@ -190,7 +190,7 @@ async def test_a_kept_connection_makes_room_for_another(rig: Rig) -> None:
     assert sum(not u.closed for u in rig.upstreams) == 1
 
 
-async def test_connections_that_are_being_made_count(rig: Rig) -> None:
+async def test_a_connection_that_could_not_be_made_makes_room(rig: Rig) -> None:
     rig.configure(pool(circuit=wire.CircuitEntry(connections=1)))
     rig.members(version("v1", replica("a-1"), replica("a-2")))
     rig.dialling = "manual"
