@@ -25,6 +25,8 @@ LEVEL: Final = 30.0
 """Seconds over which the load is averaged, exponentially, for what chance does around it."""
 LATELY: Final = 300.0
 """Seconds over which service time and late requests are averaged, exponentially."""
+NOTHING: Final = 1e-3
+"""Requests a second, and slots, below which what is left of an average is none at all."""
 
 
 class Offered(Struct, frozen=True, kw_only=True):
@@ -111,6 +113,7 @@ def followed(before: Offered, seen: Observation, wait: float, start: float) -> O
         load = before.load * keep + rate * service * (1 - keep)
     else:
         load = float(seen.in_flight + seen.queued)
+    rate, load = (size if size >= NOTHING else 0.0 for size in (rate, load))
     after = structs.replace(
         before,
         at=seen.monotonic,

@@ -58,6 +58,12 @@ def test_the_reason_tells_what_was_seen() -> None:
     assert "p95 wait 1s needs" in want.reason
 
 
+def test_a_load_that_is_over_is_told_as_none() -> None:
+    traffic = Traffic()
+    traffic.run(120, 8.0)
+    assert traffic.run(900, 0.0).reason.startswith("0 requests/s of 0.5s load 0 slots")
+
+
 def test_a_load_that_rises_is_met_before_it_is_there() -> None:
     traffic = Traffic()
     traffic.run(300, 40.0)
