@@ -1,11 +1,11 @@
 """Compare the policies on recorded traffic, in the simulator.
 
-python -m bench.scaler [--quick] [--jobs N] [--output FILE] [--publish]
+python -m bench.scaler [--quick] [--seeds N] [--jobs N] [--output FILE] [--publish]
 
-In steps: `slo` (or `target`, where there is none) at its defaults on every trace; every other
-policy searched on the traces to learn from, for the fewest misses at no more than that cost; all
-of them, at their defaults and as found, on every trace, with a constant size of equal cost and an
-oracle. `--publish` writes the tables and pictures into the documentation.
+In steps, for each cold start: `slo` at its defaults on the traces to learn from; settings of every
+searched policy on the same traces, of which those of its frontier stay that lie around the cost of
+`slo`; all of them on the traces reported on, with a constant size of equal cost and an oracle.
+`--publish` writes the tables and pictures into the documentation.
 """
 
 from __future__ import annotations
@@ -19,26 +19,37 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 
 import msgspec
 
 from bench.scaler import report, works
-from bench.scaler.plan import COLD_STARTS, FULL, QUICK, TRACES, TRAFFIC, Plan, scenario
+from bench.scaler.frontier import around, named
+from bench.scaler.plan import (
+    COLD_STARTS,
+    FULL,
+    OURS,
+    QUICK,
+    SEARCHED,
+    TRACES,
+    TRAFFIC,
+    Plan,
+    scenario,
+)
 from fleet.config.schema import Scale
 from scaler.policies import POLICIES
-from scaler.simulate.knobs import KNOBS, Setting, candidates, with_setting
+from scaler.simulate.knobs import Setting, candidates, with_setting
 from scaler.simulate.session import with_policy
-from scaler.simulate.summary import Summary
-from scaler.simulate.tuning import Scenario, best_at_cost, scores
+from scaler.simulate.tuning import Scenario, Score
 
 RESULTS = Path(__file__).parents[1] / "results" / "scaler.json"
-OURS = "slo" if "slo" in POLICIES else "target"
 
 
 def main() -> int:
     """Run, print, store and, if asked, publish."""
     parser = argparse.ArgumentParser(prog="python -m bench.scaler", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer seeds, settings and hours")
+    parser.add_argument("--seeds", type=int, help="seeds of each run")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--publish", action="store_true", help="write docs/autoscaling.md anew")
@@ -47,6 +58,8 @@ def main() -> int:
         print(f"the traces are not there: {TRACES}", file=sys.stderr)
         return 1
     plan = QUICK if options.quick else FULL
+    if options.seeds:
+        plan = msgspec.structs.replace(plan, seeds=options.seeds)
     begin = time.monotonic()
     with ProcessPoolExecutor(options.jobs) as executor:
         cold_starts = {cold: _under(cold, plan, executor) for cold in COLD_STARTS}
@@ -56,7 +69,6 @@ def main() -> int:
         "quick": options.quick,
         "seeds": plan.seeds,
         "points": plan.points,
-        "ours": OURS,
         "groups": {traffic.name: traffic.group for traffic in TRAFFIC},
         "learned": [traffic.name for traffic in TRAFFIC if traffic.learn],
         "cold_starts": cold_starts,
@@ -70,71 +82,83 @@ def main() -> int:
 
 
 def _under(cold: str, plan: Plan, executor: Executor) -> report.ColdStart:
-    every = [scenario(traffic, cold, plan, plan.seeds) for traffic in TRAFFIC]
-    settings = {name: with_policy(every[0].setup.scale, name) for name in POLICIES}
-    found = _tuned(cold, plan, settings, executor)
-    choices = dict(settings)
-    for name, setting in found.items():
-        choices[f"{name} tuned"] = with_setting(settings[name], setting)
-    waiting = [_parts(executor, one, list(choices.values())) for one in every]
-    oracles = [executor.submit(works.oracle, one) for one in every]
+    told = [scenario(traffic, cold, plan, plan.seeds) for traffic in TRAFFIC if not traffic.learn]
+    settings = {name: with_policy(told[0].setup.scale, name) for name in POLICIES}
+    tuned = named(_searched(cold, plan, settings, executor))
+    choices = {
+        **settings,
+        **{name: with_setting(settings[policy], one) for name, (policy, one) in tuned.items()},
+    }
+    waiting = [_parts(executor, one, list(choices.values())) for one in told]
+    oracles = [executor.submit(works.oracle, one) for one in told]
     figures = {
         one.name: dict(zip(choices, _whole(parts), strict=True))
-        for one, parts in zip(every, waiting, strict=True)
+        for one, parts in zip(told, waiting, strict=True)
     }
     statics = [
         executor.submit(works.equal_cost, one, figures[one.name][OURS].replica_hours)
-        for one in every
+        for one in told
     ]
-    for one, static, knows in zip(every, statics, oracles, strict=True):
+    for one, static, knows in zip(told, statics, oracles, strict=True):
         figures[one.name]["static"] = static.result()
         figures[one.name]["oracle"] = knows.result()
     print(f"cold start {cold}: done", file=sys.stderr)
     return {
-        "settings": {name: dict(setting) for name, setting in found.items()},
+        "settings": {name: dict(one) for name, (_, one) in tuned.items()},
         "traces": {
-            name: {policy: msgspec.to_builtins(s) for policy, s in by_policy.items()}
+            name: {policy: msgspec.to_builtins(f) for policy, f in by_policy.items()}
             for name, by_policy in figures.items()
         },
     }
 
 
-def _tuned(
+def _searched(
     cold: str, plan: Plan, settings: dict[str, Scale], executor: Executor
-) -> dict[str, Setting]:
-    """The best setting of each policy with knobs, at no more than the cost of ours."""
+) -> dict[str, list[Setting]]:
+    """Of each policy searched, the settings around our cost that no other beats."""
     learn = [scenario(traffic, cold, plan, 1) for traffic in TRAFFIC if traffic.learn]
     ours = [executor.submit(works.policies, one, [settings[OURS]]) for one in learn]
     tried: dict[str, list[Setting]] = {}
     waiting = {}
-    for name in KNOBS:
-        if name == OURS:
-            continue
+    for name in SEARCHED:
         tried[name] = [{}, *candidates(name, plan.points, 0)]
         choices = [with_setting(settings[name], setting) for setting in tried[name]]
         waiting[name] = [_parts(executor, one, choices) for one in learn]
-    base = [future.result()[0] for future in ours]
-    found = {}
-    for name, settings_tried in tried.items():
-        results = [
-            [first, *_whole(parts)] for first, parts in zip(base, waiting[name], strict=True)
-        ]
-        ranked = scores([{}, *settings_tried], results)[1:]
-        found[name] = best_at_cost(ranked, 1.0).setting
-    return found
+    base = [future.result()[0].replica_hours for future in ours]
+    return {
+        name: around(_scores(tried[name], base, [_whole(parts) for parts in by_trace]), 1.0)
+        for name, by_trace in waiting.items()
+    }
+
+
+def _scores(
+    tried: Sequence[Setting], base: Sequence[float], found: Sequence[Sequence[works.Figures]]
+) -> list[Score]:
+    """Mean misses over the traces, and mean replica-hours relative to `base`."""
+    return [
+        Score(
+            setting=setting,
+            miss_ratio=fmean(trace[number].miss_ratio for trace in found),
+            cost=fmean(
+                trace[number].replica_hours / hours
+                for trace, hours in zip(found, base, strict=True)
+            ),
+        )
+        for number, setting in enumerate(tried)
+    ]
 
 
 def _parts(
     executor: Executor, one: Scenario, choices: Sequence[Scale], size: int = 4
-) -> list[Future[list[Summary]]]:
+) -> list[Future[list[works.Figures]]]:
     return [
         executor.submit(works.policies, one, choices[at : at + size])
         for at in range(0, len(choices), size)
     ]
 
 
-def _whole(parts: Sequence[Future[list[Summary]]]) -> list[Summary]:
-    return [summary for part in parts for summary in part.result()]
+def _whole(parts: Sequence[Future[list[works.Figures]]]) -> list[works.Figures]:
+    return [figures for part in parts for figures in part.result()]
 
 
 if __name__ == "__main__":

@@ -20,7 +20,14 @@ SLO: Final = 1.0
 SLOTS: Final = 4
 """Of one replica."""
 COLD_STARTS: Final = ("10s", "60s")
+OURS: Final = "slo"
+SEARCHED: Final = ("apa", "hpa", "kpa", "nomad", "ray", "slo", "target")
+"""Policies whose own parameters are searched. `keda` is `hpa` with an activity of its own, which
+none of these traces ends; `step` has no original."""
 DAY: Final = 86400.0
+WARM_UP: Final = 300.0
+"""Seconds of a run after which misses count. A run begins in the middle of its traffic with a
+size for it, which says nothing of a policy; a constant size has its whole size from then on."""
 
 
 class Traffic(Struct, frozen=True, kw_only=True):
@@ -91,7 +98,7 @@ TRAFFIC: Final = (
         service="exponential:2s",
     ),
 )
-"""Long traces go through in two hours: two days of them 24 times as fast, or one 12 times, at a
+"""Long traces go through in an hour and a half: 24 or 12 times as fast, at a
 rate lowered to about eight requests a second. A morning's rise of four hours takes ten minutes."""
 
 
@@ -105,7 +112,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Seconds of a run at most."""
 
 
-FULL: Final = Plan(seeds=5, points=12, longest=7200.0)
+FULL: Final = Plan(seeds=5, points=10, longest=5400.0)
 QUICK: Final = Plan(seeds=1, points=4, longest=1800.0)
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from math import sqrt
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final, TypedDict
 
+from bench.scaler.frontier import Point, least_misses
+from bench.scaler.plan import OURS, SEARCHED
+from bench.scaler.works import Figures
 from scaler.simulate.draw import draw_frontier
-from scaler.simulate.summary import Summary
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGE: Final = DOCS / "autoscaling.md"
 BEGIN: Final = "<!-- begin: python -m bench.scaler --publish -->"
 END: Final = "<!-- end: python -m bench.scaler -->"
+PEERS: Final = ("apa", "hpa", "kpa", "nomad", "ray")
+"""Policies of others that are searched."""
+
+ByPolicy = Mapping[str, dict[str, float]]
 
 
 class ColdStart(TypedDict):
@@ -22,7 +28,7 @@ class ColdStart(TypedDict):
 
     settings: dict[str, dict[str, float | str]]
     traces: dict[str, dict[str, dict[str, Any]]]
-    """Figures by trace and policy, as `headrace simulate --json` names them."""
+    """Fields of `Figures` by trace and policy."""
 
 
 class Result(TypedDict):
@@ -33,7 +39,6 @@ class Result(TypedDict):
     quick: bool
     seeds: int
     points: int
-    ours: str
     groups: dict[str, str]
     learned: list[str]
     cold_starts: dict[str, ColdStart]
@@ -43,14 +48,17 @@ def text(result: Result) -> str:
     """All tables as Markdown."""
     lines = [
         f"Run {result['date'][:10]} in {result['seconds'] // 60 + 1} minutes: {result['seeds']} "
-        f"seeds; {result['points']} settings tried for each policy, on "
-        f"{', '.join(result['learned'])}; means below are over the other traces.",
+        f"seeds; {result['points'] + 1} settings tried for each policy, on "
+        f"{', '.join(result['learned'])}; every figure below is of the other traces.",
+        "",
+        *_goals(result),
     ]
     for cold, found in result["cold_starts"].items():
         lines += ["", f"### Replicas start in {cold}"]
-        for group in dict.fromkeys(result["groups"].values()):
-            lines += ["", f"Traces of the group *{group}*:", "", *_means(result, found, group)]
-        lines += ["", *_each(result, found)]
+        for group in _groups(result):
+            traces = _of(result, found, group)
+            lines += ["", f"Traces of the group *{group}*:", "", *_means(traces)]
+        lines += ["", *_each(found)]
     return "\n".join(lines)
 
 
@@ -64,88 +72,144 @@ def rewritten(page: str, generated: str) -> str:
 
 
 def publish(result: Result) -> None:
-    """Write the tables into docs/autoscaling.md, and a picture for each cold start beside it."""
+    """Write the tables into docs/autoscaling.md, and the pictures beside it."""
     parts = [text(result)]
     for cold, found in result["cold_starts"].items():
-        name = f"autoscaling-{cold}.svg"
-        (DOCS / name).write_text(picture(result, cold, found))
-        parts.append(f"\n![Misses against replica-hours, replicas start in {cold}]({name})")
+        for group in _groups(result):
+            name = f"autoscaling-{group}-{cold}.svg"
+            title = f"{group} traces, replicas start in {cold}"
+            (DOCS / name).write_text(picture(title, _of(result, found, group)))
+            parts.append(f"\n![Misses against replica-hours, {title}]({name})")
     PAGE.write_text(rewritten(PAGE.read_text(), "\n".join(parts)))
 
 
-def picture(result: Result, cold: str, found: ColdStart) -> str:
-    """Mean misses against all replica-hours, over the traces reported on."""
-    traces = [f for name, f in found["traces"].items() if name not in result["learned"]]
-    points = {}
-    for policy in traces[0]:
-        figures = [Summary(**by_policy[policy]) for by_policy in traces]
-        total = sum(one.replica_hours for one in figures)
-        mean = fmean(one.miss_ratio for one in figures)
-        points[policy] = [_merged(figures[0], total, mean)]
-    return draw_frontier(f"replicas start in {cold}: mean misses, all replica-hours", points)
+def picture(title: str, traces: Sequence[ByPolicy]) -> str:
+    """Mean misses against mean relative replica-hours: settings of a policy in one colour."""
+    points = {
+        OURS: [_placed(traces, OURS)],
+        **{
+            f"{policy} tuned": [
+                _placed(traces, name) for name in traces[0] if name.startswith(f"{policy} tuned ")
+            ]
+            for policy in SEARCHED
+        },
+        "static": [_placed(traces, "static")],
+        "oracle": [_placed(traces, "oracle")],
+    }
+    drawn = {name: found for name, found in points.items() if found}
+    return draw_frontier(title, drawn, f"replica-hours, of {OURS}")
 
 
-def _merged(like: Summary, hours: float, misses: float) -> Summary:
-    fields = {name: getattr(like, name) for name in like.__struct_fields__}
-    return Summary(**{**fields, "replica_hours": hours, "miss_ratio": misses})
-
-
-def _means(result: Result, found: ColdStart, group: str) -> Iterator[str]:
-    names = [
-        name
-        for name in found["traces"]
-        if result["groups"][name] == group and name not in result["learned"]
+def along(traces: Sequence[ByPolicy], policy: str, cost: float = 1.0) -> float | None:
+    """Mean misses of a tuned policy at `cost`, relative to ours; None where it costs more."""
+    points = [
+        (cost_of, misses)
+        for name in traces[0]
+        if name == policy or name.startswith(f"{policy} tuned ")
+        for cost_of, misses in [_point(traces, name)]
     ]
-    traces = [found["traces"][name] for name in names]
-    ours = result["ours"]
-    yield f"| policy | misses | replica-hours, of `{ours}` | starts | flips |"
-    yield "|---|---|---|---|---|"
+    return least_misses(points, cost)
+
+
+def _goals(result: Result) -> Iterator[str]:
+    """What was to be shown, and what was seen."""
+    found = result["cold_starts"]
+    yield "| at equal replica-hours | " + " | ".join(f"starts {cold}" for cold in found) + " |"
+    yield "|---|" + "---|" * len(found)
+    rows: dict[str, list[str]] = {}
+    for one in found.values():
+        shifting, hour = _of(result, one, "shifting"), _of(result, one, "hour")
+        ours = _point(shifting, OURS)[1]
+        policy, best = _best_peer(shifting) or ("none", math.inf)
+        azure = [f for name, f in one["traces"].items() if name.startswith("azure")]
+        flips = [fmean(t[p]["flips_300s"] for t in (*shifting, *hour)) for p in (OURS, "kpa")]
+        cells = {
+            "shifting: misses of `slo`": _percent(ours),
+            "shifting: best tuned peer": f"{policy}: {_percent(best)}",
+            "shifting: times as many as `slo`": f"{best / ours:.2f}" if ours else "none missed",
+            "Azure: misses of `slo`": _percent(_point(azure, OURS)[1]),
+            "Azure: static of equal cost": _percent(_point(azure, "static")[1]),
+            "changes of direction, `slo`": f"{flips[0]:.1f}",
+            "changes of direction, `kpa`": f"{flips[1]:.1f}",
+        }
+        for name, cell in cells.items():
+            rows.setdefault(name, []).append(cell)
+    for name, row in rows.items():
+        yield f"| {name} | " + " | ".join(row) + " |"
+
+
+def _best_peer(traces: Sequence[ByPolicy]) -> tuple[str, float] | None:
+    """The one with the fewest misses at our cost; None when all cost more."""
+    found = {policy: along(traces, policy) for policy in PEERS}
+    within = {policy: misses for policy, misses in found.items() if misses is not None}
+    return min(within.items(), key=lambda one: one[1], default=None)
+
+
+def _means(traces: Sequence[ByPolicy]) -> Iterator[str]:
+    yield f"| policy | misses | with the start | replica-hours, of `{OURS}` | starts | flips |"
+    yield "|---|---|---|---|---|---|"
     for policy in traces[0]:
-        misses, spread = _misses(traces, policy)
-        cost = fmean(t[policy]["replica_hours"] / t[ours]["replica_hours"] for t in traces)
+        if " tuned " in policy:
+            continue
+        cost, misses = _point(traces, policy)
+        whole = fmean(t[policy]["miss_ratio_whole"] for t in traces)
         starts = fmean(t[policy]["starts"] for t in traces)
         flips = fmean(t[policy]["flips_300s"] for t in traces)
         yield (
-            f"| {policy} | {misses:.2f} % ± {spread:.2f} | {cost:.2f} "
-            f"| {starts:.0f} | {flips:.1f} |"
+            f"| {policy} | {_percent(misses)} ± {100 * _error(traces, policy):.2f} "
+            f"| {_percent(whole)} | {cost:.2f} | {starts:.0f} | {flips:.1f} |"
         )
+    for policy in SEARCHED:
+        if policy != OURS and (tuned := along(traces, policy)) is not None:
+            yield f"| {policy} tuned, at equal cost | {_percent(tuned)} | | 1.00 | | |"
 
 
-def _misses(traces: list[dict[str, dict[str, Any]]], policy: str) -> tuple[float, float]:
-    """Mean and standard error over traces, in percent."""
-    shares = [100 * trace[policy]["miss_ratio"] for trace in traces]
-    mean = fmean(shares)
-    if len(shares) < 2:
-        return mean, 0.0
-    variance = sum((share - mean) ** 2 for share in shares) / (len(shares) - 1)
-    return mean, sqrt(variance / len(shares))
-
-
-def _each(result: Result, found: ColdStart) -> Iterator[str]:
-    """One line a trace: misses and replica-hours of ours, the best other one, and the bounds."""
-    ours = result["ours"]
-    yield f"| trace | `{ours}` | best tuned other at no more cost | static, equal cost | oracle |"
+def _each(found: ColdStart) -> Iterator[str]:
+    """One line a trace: ours, the bounds, and the best setting of a peer for no more cost."""
+    yield f"| trace | `{OURS}` | best tuned peer at equal cost | static, equal cost | oracle |"
     yield "|---|---|---|---|---|"
     for name, figures in found["traces"].items():
-        mark = " (learned on)" if name in result["learned"] else ""
+        best = _best_peer([figures])
+        peer = "all cost more" if best is None else f"{best[0]}: {_percent(best[1])}"
         yield (
-            f"| {name}{mark} | {_cell(figures[ours])} | {_best(figures, ours)} "
-            f"| {_cell(figures['static'])} | {_cell(figures['oracle'])} |"
+            f"| {name} | {_cell(figures[OURS])} | {peer} "
+            f"| {_percent(figures['static']['miss_ratio'])} | {_cell(figures['oracle'])} |"
         )
 
 
-def _best(figures: Mapping[str, dict[str, Any]], ours: str) -> str:
-    limit = 1.02 * figures[ours]["replica_hours"]
-    within = {
-        policy: f
-        for policy, f in figures.items()
-        if policy.endswith(" tuned") and f["replica_hours"] <= limit
-    }
-    if not within:
-        return "none"
-    policy = min(within, key=lambda name: within[name]["miss_ratio"])
-    return f"{policy.removesuffix(' tuned')}: {_cell(within[policy])}"
+def _groups(result: Result) -> list[str]:
+    return list(dict.fromkeys(result["groups"].values()))
 
 
-def _cell(figures: Mapping[str, Any]) -> str:
-    return f"{100 * figures['miss_ratio']:.2f} % / {figures['replica_hours']:.2f} h"
+def _of(result: Result, found: ColdStart, group: str) -> list[ByPolicy]:
+    return [f for name, f in found["traces"].items() if result["groups"][name] == group]
+
+
+def _point(traces: Sequence[ByPolicy], policy: str) -> Point:
+    """Mean replica-hours relative to ours, and mean misses."""
+    cost = fmean(t[policy]["replica_hours"] / t[OURS]["replica_hours"] for t in traces)
+    return cost, fmean(t[policy]["miss_ratio"] for t in traces)
+
+
+def _placed(traces: Sequence[ByPolicy], policy: str) -> Figures:
+    cost, misses = _point(traces, policy)
+    return Figures(
+        miss_ratio=misses, miss_ratio_whole=misses, replica_hours=cost, starts=0.0, flips_300s=0.0
+    )
+
+
+def _error(traces: Sequence[ByPolicy], policy: str) -> float:
+    """The standard error of the mean over traces."""
+    shares = [trace[policy]["miss_ratio"] for trace in traces]
+    mean = fmean(shares)
+    if len(shares) < 2:
+        return 0.0
+    return math.sqrt(sum((share - mean) ** 2 for share in shares) / (len(shares) - 1) / len(shares))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %" if share < 0.01 else f"{100 * share:.1f} %"
+
+
+def _cell(figures: Mapping[str, float]) -> str:
+    return f"{_percent(figures['miss_ratio'])} / {figures['replica_hours']:.2f} h"

@@ -4,26 +4,72 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from bench.scaler.plan import WARM_UP
 from fleet.config.schema import Scale
 from fleet.model import Observation
 from scaler.simulate.controller import Controller, constant
 from scaler.simulate.engine import simulate
-from scaler.simulate.summary import Summary, summarize
-from scaler.simulate.tuning import Scenario, evaluate
+from scaler.simulate.run import Run
+from scaler.simulate.session import compare
+from scaler.simulate.tuning import Scenario
 from scaler.simulate.workload import Workload, workload_of
 
 
-def policies(scenario: Scenario, settings: Sequence[Scale]) -> list[Summary]:
+class Figures(Struct, frozen=True, kw_only=True):
+    """Means over the seeds."""
+
+    miss_ratio: float
+    """Requests without a slot within the SLO, of all after WARM_UP."""
+    miss_ratio_whole: float
+    """The same from the first second."""
+    replica_hours: float
+    """From the first second."""
+    starts: float
+    flips_300s: float
+
+
+def policies(scenario: Scenario, settings: Sequence[Scale]) -> list[Figures]:
     """Each of `settings` on the scenario."""
-    return evaluate(scenario, settings)
+    runs = compare(
+        scenario.setup,
+        scenario.trace,
+        {str(number): one for number, one in enumerate(settings)},
+        change=scenario.change,
+        service=scenario.service,
+        seeds=scenario.seeds,
+    )
+    return [figures(found) for found in runs.values()]
 
 
-def equal_cost(scenario: Scenario, hours: float) -> Summary:
+def figures(runs: Sequence[Run]) -> Figures:
+    """The means over `runs`, at least one."""
+    return Figures(
+        miss_ratio=fmean(missed_after(run, WARM_UP) for run in runs),
+        miss_ratio_whole=fmean(run.miss_ratio for run in runs),
+        replica_hours=fmean(run.replica_hours for run in runs),
+        starts=fmean(run.starts for run in runs),
+        flips_300s=fmean(run.flips for run in runs),
+    )
+
+
+def missed_after(run: Run, seconds: float) -> float:
+    """The share of misses among the requests after the first `seconds`; 0 when none came."""
+    place = bisect_left(run.series.at, seconds)
+    if place == len(run.series.at):
+        return 0.0
+    arrived = run.arrived - run.series.arrived[place]
+    return (run.missed - run.series.missed[place]) / arrived if arrived else 0.0
+
+
+def equal_cost(scenario: Scenario, hours: float) -> Figures:
     """A constant size with as many replica-hours: between the two whole sizes next to it."""
     lower, upper = (_constant(scenario, size) for size in _around(scenario, hours))
     if upper.replica_hours <= lower.replica_hours:
@@ -34,10 +80,10 @@ def equal_cost(scenario: Scenario, hours: float) -> Summary:
         name: (1 - part) * getattr(lower, name) + part * getattr(upper, name)
         for name in lower.__struct_fields__
     }
-    return Summary(**mixed)
+    return Figures(**mixed)
 
 
-def oracle(scenario: Scenario) -> Summary:
+def oracle(scenario: Scenario) -> Figures:
     """Who knows all requests, and starts each replica just in time so that none waits."""
     runs = []
     for seed in scenario.seeds:
@@ -47,7 +93,7 @@ def oracle(scenario: Scenario) -> Summary:
         knows = foreseeing(workload, ahead=ahead, slots=setup.versions[0].slots)
         begin = knows([])["v1"]
         runs.append(simulate(replace(setup, initial=begin), workload, knows, seed=seed))
-    return summarize(runs)
+    return figures(runs)
 
 
 def foreseeing(workload: Workload, *, ahead: float, slots: int) -> Controller:
@@ -70,10 +116,10 @@ def _around(scenario: Scenario, hours: float) -> tuple[int, int]:
     return max(1, math.floor(size)), max(1, math.ceil(size))
 
 
-def _constant(scenario: Scenario, size: int) -> Summary:
+def _constant(scenario: Scenario, size: int) -> Figures:
     tick = scenario.setup.scale.model_copy(update={"tick": 60.0})
     setup = replace(scenario.setup, initial=size, scale=tick)
-    return summarize(
+    return figures(
         [
             simulate(
                 setup,

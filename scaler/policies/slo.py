@@ -12,13 +12,16 @@ measured.
    of it is what the next D may bring. It holds trend, bursts and chance alike.
 3. **Slots.** The larger of what Erlang's C formula asks for at this load, and of the requests that
    are there (in flight, and queued), less what a count may lie above its mean by chance, with a
-   share of the rise as spare. The spare slots of both grow, up to three times, while more
+   share of the rise as spare. The spare slots of both grow, up to half as much again, while more
    requests are late than the objective allows.
 4. **No useless start.** Requests in the queue count only if they would still wait when a replica
    asked for now is ready, given the slots that are ready or on their way; and no more of them
    than drain in a quarter of D, since what has piled up during a start is gone soon after it.
 5. **Hold.** A version shrinks to the most that was needed over several start times, and only if
-   a stricter bound of Erlang's formula holds there. `stabilization` sets another hold.
+   a stricter bound of Erlang's formula holds there. What a piled-up queue needs beyond what its
+   load may bring by chance is not held. A size that was given up and is needed again lengthens
+   the hold to a little more than the time between: bursts that come back find it still there.
+   `stabilization` sets another hold.
 
 Readings from outside (queues, queries, a first byte's latency) propose as under `target`.
 `docs/adr/0014-policies.md` says what was tried and measured.
@@ -53,13 +56,24 @@ CHANCE: Final = 0.8
 takes the highest of many counts."""
 DRAIN_SERVICES: Final = 4.0
 """A queue is given slots to drain in a quarter of a start time, but at most one a request."""
+PILED: Final = 3.0
+"""Standard deviations above the load beyond which requests have piled up, not come by chance."""
 RISE_PART: Final = 0.2
 """Of the rise that is kept as spare all the time."""
 STRICTER: Final = 0.25
-LONGEST_CORRECTION: Final = 3.0
-SHORTEST_HOLD: Final = 300.0
+LONGEST_CORRECTION: Final = 1.5
+SHORTEST_HOLD: Final = 60.0
 """Seconds."""
-HOLD_STARTS: Final = 5.0
+USUAL_HOLD: Final = 180.0
+"""Seconds; less where starts are so short that coming back late costs little."""
+USUAL_HOLD_STARTS: Final = 18.0
+HOLD_STARTS: Final = 3.0
+LONGEST_HOLD: Final = 900.0
+"""Seconds; bursts that are further apart are not waited for."""
+RETURN_MARGIN: Final = 1.25
+"""Times the seconds after which a size was needed again."""
+RETURN_FADE: Final = 3600.0
+"""Seconds over which that is forgotten, exponentially."""
 IDLE: Final = 0.01
 """Slots of load below which a version without requests needs none."""
 
@@ -71,6 +85,8 @@ class SloMemory(Memory, frozen=True, kw_only=True, tag="slo"):
     wishes: tuple[Wish, ...] = ()
     start: float = UNKNOWN_START
     """Seconds that a start takes, as measured last."""
+    returned: float = 0.0
+    """Seconds after which a size that was given up was needed again, with a margin."""
 
     def moved(self, by: float) -> Self:
         """See `Memory.moved`."""
@@ -89,7 +105,7 @@ def decide(
         memory = SloMemory(offered=begun(seen, objective.wait), wishes=present)
     start = start_time(seen.start_seconds) if seen.start_seconds else memory.start
     offered = followed(memory.offered, seen, objective.wait, start)
-    own = _propose(seen, offered, objective, start)
+    own, lasting = _propose(seen, offered, objective, start)
     others = [
         target.propose(reading, seen, settings.tolerance)
         for reading in seen.readings
@@ -100,21 +116,46 @@ def decide(
         ((p.replicas, p.reason) for p in proposals if p.replicas is not None),
         key=lambda one: one[0],
     )
+    if need > (own.replicas or 0):
+        lasting = need
+    returned = _returned(memory, seen, lasting)
     hold = settings.stabilization
     if hold is None:
-        hold = max(SHORTEST_HOLD, HOLD_STARTS * start)
-    wishes = remembered(memory.wishes, Wish(seen.monotonic, need), hold)
+        hold = max(_usual_hold(start), returned)
+    wishes = remembered(memory.wishes, Wish(seen.monotonic, lasting), max(hold, LONGEST_HOLD))
     replicas = need
     if need < seen.desired:
         strict = math.ceil(_by_erlang(offered, objective, STRICTER) / seen.slots)
-        replicas = min(seen.desired, max(wishes[0].replicas, strict))
+        highest = next(wish for wish in wishes if wish.at >= seen.monotonic - hold)
+        replicas = min(seen.desired, max(need, highest.replicas, strict))
         if replicas > need:
-            held = f"{wishes[0].replicas} needed {seen.monotonic - wishes[0].at:.0f}s ago"
+            held = f"{highest.replicas} needed {seen.monotonic - highest.at:.0f}s ago"
             reason = f"{reason}; held at {replicas}, {held}"
     return (
         Want(replicas=replicas, reason=reason, proposals=proposals),
-        SloMemory(offered=offered, wishes=wishes, start=start),
+        SloMemory(offered=offered, wishes=wishes, start=start, returned=returned),
     )
+
+
+def _usual_hold(start: float) -> float:
+    """Seconds for which a size is held. Worked: starts of 2 s: 60; of 10 s or 60 s: 180."""
+    return max(SHORTEST_HOLD, min(USUAL_HOLD, USUAL_HOLD_STARTS * start), HOLD_STARTS * start)
+
+
+def _returned(memory: SloMemory, seen: Observation, need: int) -> float:
+    """Seconds after which a size that was given up was needed again, with a margin.
+
+    The longest of late: it fades, so that one return does not lengthen the hold for ever.
+    """
+    passed = max(0.0, seen.monotonic - memory.offered.at)
+    faded = memory.returned * math.exp(-passed / RETURN_FADE)
+    if need <= seen.desired:
+        return faded
+    again = next((wish for wish in reversed(memory.wishes) if wish.replicas >= need), None)
+    if again is None:
+        return faded
+    gap = seen.monotonic - again.at
+    return max(faded, RETURN_MARGIN * gap) if gap <= LONGEST_HOLD else faded
 
 
 def start_time(starts: tuple[float, ...]) -> float:
@@ -122,8 +163,10 @@ def start_time(starts: tuple[float, ...]) -> float:
     return sorted(starts)[min(len(starts) - 1, math.floor(0.9 * len(starts)))]
 
 
-def _propose(seen: Observation, offered: Offered, objective: Objective, start: float) -> Proposal:
-    """Steps 3 and 4."""
+def _propose(
+    seen: Observation, offered: Offered, objective: Objective, start: float
+) -> tuple[Proposal, int]:
+    """Steps 3 and 4; and the replicas that would do if nothing had piled up."""
     queued = seen.queued if waits_on(seen, offered, start) else 0
     allowed = 1 - objective.share
     correction = min(LONGEST_CORRECTION, max(1.0, offered.late_share / allowed))
@@ -132,21 +175,22 @@ def _propose(seen: Observation, offered: Offered, objective: Objective, start: f
     rise = RISE_PART * offered.rise * math.sqrt(offered.load + 1) * correction
     part = min(1.0, DRAIN_SERVICES * offered.service / start) if offered.service else 1.0
     present = seen.in_flight + part * queued
-    slots = max(
-        max(offered.level, offered.ahead) + spare, present - CHANCE * math.sqrt(present) + rise
-    )
+    expected = max(offered.level, offered.ahead) + spare
+    slots = max(expected, present - CHANCE * math.sqrt(present) + rise)
+    steady = min(present, offered.load + PILED * math.sqrt(offered.load + 1))
+    lasting = max(expected, steady - CHANCE * math.sqrt(steady) + rise)
     if not (seen.in_flight or seen.queued) and offered.load < IDLE:
-        slots = 0.0
-    replicas = math.ceil(slots / seen.slots - 1e-9)
-    if seen.in_flight or seen.queued:
-        replicas = max(1, replicas)
+        slots = lasting = 0.0
+    least = 1 if seen.in_flight or seen.queued else 0
+    replicas = max(least, math.ceil(slots / seen.slots - 1e-9))
     corrected = f", spare x{correction:.2g}" if correction > 1 else ""
     reason = (
         f"{offered.rate:.3g} requests/s of {offered.service:.3g}s load {offered.load:.3g} slots, "
         f"{seen.in_flight} are in flight and {seen.queued} queued; with {start:.3g}s to start, "
         f"{objective.text} needs {slots:.3g} slots{corrected}"
     )
-    return Proposal(signal="slo", replicas=replicas, reason=reason)
+    proposal = Proposal(signal="slo", replicas=replicas, reason=reason)
+    return proposal, max(least, math.ceil(lasting / seen.slots - 1e-9))
 
 
 def waits_on(seen: Observation, offered: Offered, start: float) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from scaler.simulate.run import Run, Series
-from scaler.simulate.summary import Summary
 from scaler.simulate.svg import COLOURS, LEFT, RIGHT, WIDTH, Axis, Line, Panel, Point, picture
 
 BUCKETS: Final = 400
@@ -60,30 +59,54 @@ def draw_runs(runs: Mapping[str, Run]) -> str:
     return picture(panels, legend, _HEAD + len(wanted) * _STEP)
 
 
-def draw_frontier(title: str, points: Mapping[str, Sequence[Summary]]) -> str:
-    """Misses in percent, logarithmic, against replica-hours; the points of a name are joined."""
+class Placed(Protocol):
+    """What has a place in the picture of a frontier."""
+
+    @property
+    def miss_ratio(self) -> float:
+        """0 to 1."""
+
+    @property
+    def replica_hours(self) -> float:
+        """Hours, or relative to some."""
+
+
+def draw_frontier(
+    title: str, points: Mapping[str, Sequence[Placed]], cost: str = "replica-hours"
+) -> str:
+    """Misses in percent, logarithmic, against `cost`.
+
+    Of each name the points that no other beats in both are joined.
+    """
     colours = {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(points)}
-    hours = [summary.replica_hours for found in points.values() for summary in found]
-    misses = [_percent(summary) for found in points.values() for summary in found]
+    hours = [one.replica_hours for found in points.values() for one in found]
+    misses = [_percent(one) for found in points.values() for one in found]
     placed = {
-        name: sorted((summary.replica_hours, _percent(summary)) for summary in found)
+        name: sorted((one.replica_hours, _percent(one)) for one in found)
         for name, found in points.items()
     }
     panel = Panel(
         title=title,
         x=Axis(low=0.95 * min(hours), high=1.05 * max(hours), start=LEFT, stop=WIDTH - RIGHT),
         y=Axis(low=LEAST_MISS, high=max(1.0, *misses), start=420, stop=_HEAD, logarithmic=True),
-        x_label="replica-hours; the axis upwards is misses in %",
-        lines=[
-            Line(points=found, colour=colours[name]) for name, found in placed.items() if found[1:]
-        ],
+        x_label=f"{cost}; the axis upwards is misses in %",
+        lines=[Line(points=_unbeaten(found), colour=colours[n]) for n, found in placed.items()],
         dots=[(point, colours[name], "") for name, found in placed.items() for point in found],
     )
     return picture([panel], [(colour, name) for name, colour in colours.items()], 470)
 
 
-def _percent(summary: Summary) -> float:
-    return max(LEAST_MISS, 100 * summary.miss_ratio)
+def _unbeaten(rising: Sequence[Point]) -> list[Point]:
+    """The points with fewer misses than every cheaper one."""
+    kept: list[Point] = []
+    for point in rising:
+        if not kept or point[1] < kept[-1][1]:
+            kept.append(point)
+    return kept
+
+
+def _percent(one: Placed) -> float:
+    return max(LEAST_MISS, 100 * one.miss_ratio)
 
 
 def _unit(end: float) -> tuple[str, float]:

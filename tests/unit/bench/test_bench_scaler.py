@@ -76,3 +76,69 @@ def test_only_the_part_between_the_marks_is_rewritten() -> None:
         report.rewritten("before", "new")
     published = report.rewritten(report.PAGE.read_text(), "new")
     assert f"{report.BEGIN}\nnew\n{report.END}" in published
+
+
+def test_misses_count_from_the_end_of_the_warm_up() -> None:
+    run = works.simulate(
+        scenario().setup,
+        Workload(
+            arrivals=array("d", [0.0, 0.0, 0.0, 100.0]), services=array("d", [5.0] * 4), end=150.0
+        ),
+        works.constant({"v1": 1}),
+    )
+    assert run.miss_ratio == 0.25
+    assert works.missed_after(run, 50.0) == 0.0
+    assert works.missed_after(run, 0.0) == pytest.approx(1 / 4)
+    assert works.missed_after(run, 150.0) == 0.0
+
+
+def figures(miss: float, hours: float, flips: float = 0.0) -> dict[str, float]:
+    return {
+        "miss_ratio": miss,
+        "miss_ratio_whole": miss,
+        "replica_hours": hours,
+        "starts": 0.0,
+        "flips_300s": flips,
+    }
+
+
+def result() -> report.Result:
+    figures_of = {
+        "slo": figures(0.01, 10.0, flips=2.0),
+        "kpa": figures(0.05, 8.0, flips=8.0),
+        "kpa tuned 1": figures(0.04, 9.0),
+        "kpa tuned 2": figures(0.02, 11.0),
+        "static": figures(0.02, 10.0),
+        "oracle": figures(0.0, 5.0),
+    }
+    return {
+        "date": "2026-01-01T00:00:00+00:00",
+        "seconds": 60,
+        "quick": False,
+        "seeds": 1,
+        "points": 1,
+        "groups": {"azure-code": "hour", "nab": "shifting", "other": "shifting"},
+        "learned": ["other"],
+        "cold_starts": {
+            "10s": {"settings": {}, "traces": {"azure-code": figures_of, "nab": figures_of}}
+        },
+    }
+
+
+def test_the_goals_compare_at_our_replica_hours() -> None:
+    lines = report.text(result()).splitlines()
+    assert "| shifting: best tuned peer | kpa: 3.0 % |" in lines
+    assert "| shifting: times as many as `slo` | 3.00 |" in lines
+    assert "| Azure: static of equal cost | 2.0 % |" in lines
+    assert "| changes of direction, `kpa` | 8.0 |" in lines
+
+
+def test_a_peer_that_always_costs_more_has_no_figure_at_our_cost() -> None:
+    traces = [{"slo": figures(0.01, 10.0), "ray": figures(0.0, 12.0)}]
+    assert report.along(traces, "ray") is None
+
+
+def test_the_picture_has_a_dot_for_each_setting() -> None:
+    traces = list(result()["cold_starts"]["10s"]["traces"].values())
+    drawn = report.picture("a title", traces[:1])
+    assert drawn.count("<circle") == 5

@@ -75,8 +75,40 @@ def test_a_load_that_rises_is_met_before_it_is_there() -> None:
 def test_after_a_peak_the_size_is_held_and_then_falls() -> None:
     traffic = Traffic()
     peak = traffic.run(300, 80.0).replicas
-    assert traffic.run(290, 8.0).replicas == peak
+    assert traffic.run(170, 8.0).replicas == peak
     assert traffic.run(120, 8.0).replicas <= 3
+
+
+def test_a_burst_that_comes_back_is_held_for_until_the_next() -> None:
+    traffic = Traffic()
+    traffic.run(120, 80.0)
+    assert traffic.run(400, 8.0).replicas <= 3
+    peak = traffic.run(60, 80.0).replicas
+    assert traffic.run(400, 8.0).replicas > peak / 2
+    assert traffic.run(300, 8.0).replicas <= 3
+
+
+def test_the_faster_replicas_start_the_sooner_a_size_is_let_go() -> None:
+    fast = Traffic()
+    peak = fast.run(300, 80.0, start_seconds=(2.0,)).replicas
+    assert fast.run(50, 8.0, start_seconds=(2.0,)).replicas == peak
+    assert fast.run(60, 8.0, start_seconds=(2.0,)).replicas <= 3
+
+
+def test_a_burst_that_stays_away_for_long_does_not_lengthen_the_hold() -> None:
+    traffic = Traffic()
+    traffic.run(120, 80.0)
+    traffic.run(1200, 8.0)
+    traffic.run(60, 80.0)
+    assert traffic.run(300, 8.0).replicas <= 3
+
+
+def test_what_a_queue_that_piled_up_needed_is_not_held() -> None:
+    traffic = Traffic()
+    calm = traffic.run(300, 40.0).replicas
+    piled = traffic.run(5, 40.0, in_flight=4 * calm, queued=400).replicas
+    assert piled > 3 * calm
+    assert traffic.run(1, 40.0).replicas < piled / 2
 
 
 def test_a_hold_of_the_configuration_goes_before_its_own() -> None:
@@ -99,7 +131,7 @@ def test_late_requests_widen_the_spare() -> None:
     for count in range(100):
         late.run(1, 40.0, waits=histogram({2.5: 40 * count}))
     assert late.run(1, 40.0).replicas > calm.run(1, 40.0).replicas
-    assert late.run(1, 40.0, waits=histogram({2.5: 4000})).reason.endswith("slots, spare x3")
+    assert late.run(1, 40.0, waits=histogram({2.5: 4000})).reason.endswith("slots, spare x1.5")
 
 
 @pytest.mark.parametrize(
