@@ -20,6 +20,9 @@ END: Final = "<!-- end: python -m bench.scaler -->"
 PEERS: Final = ("apa", "hpa", "kpa", "nomad", "ray")
 """Policies of others that are searched."""
 
+DEAREST: Final = 1.6
+"""Times our replica-hours; settings that cost more are not drawn."""
+
 ByPolicy = Mapping[str, dict[str, float]]
 
 
@@ -86,18 +89,22 @@ def publish(result: Result) -> None:
 def picture(title: str, traces: Sequence[ByPolicy]) -> str:
     """Mean misses against mean relative replica-hours: settings of a policy in one colour."""
     points = {
-        OURS: [_placed(traces, OURS)],
         **{
-            f"{policy} tuned": [
+            policy if policy != OURS else f"{OURS}, other objectives": [
                 _placed(traces, name) for name in traces[0] if name.startswith(f"{policy} tuned ")
             ]
             for policy in SEARCHED
         },
         "static": [_placed(traces, "static")],
         "oracle": [_placed(traces, "oracle")],
+        f"{OURS} at its defaults": [_placed(traces, OURS)],
     }
-    drawn = {name: found for name, found in points.items() if found}
-    return draw_frontier(title, drawn, f"replica-hours, of {OURS}")
+    near = {
+        name: [one for one in found if one.replica_hours <= DEAREST]
+        for name, found in points.items()
+    }
+    drawn = {name: found for name, found in near.items() if found}
+    return draw_frontier(f"{title}: tuned policies", drawn, f"replica-hours, of {OURS}")
 
 
 def along(traces: Sequence[ByPolicy], policy: str, cost: float = 1.0) -> float | None:

@@ -127,8 +127,12 @@ def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 def _legend(entries: Iterable[tuple[str, str]]) -> Iterator[str]:
-    x = LEFT
+    """In as many rows as it takes; two fit above the first panel."""
+    x, y = LEFT, 10
     for colour, text in entries:
-        yield f'<rect x="{x}" y="10" width="12" height="12" fill="{colour}"/>'
-        yield f'<text x="{x + 17}" y="20">{escape(text)}</text>'
-        x += 30 + 7 * len(text)
+        width = 30 + 7 * len(text)
+        if x > LEFT and x + width > WIDTH:
+            x, y = LEFT, y + 18
+        yield f'<rect x="{x}" y="{y}" width="12" height="12" fill="{colour}"/>'
+        yield f'<text x="{x + 17}" y="{y + 10}">{escape(text)}</text>'
+        x += width
