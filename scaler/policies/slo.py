@@ -21,7 +21,7 @@ measured.
    a stricter bound of Erlang's formula holds there. What a piled-up queue needs beyond what its
    load may bring by chance is not held. A size that was given up and is needed again lengthens
    the hold to a little more than the time between: bursts that come back find it still there.
-   `stabilization` sets another hold.
+   Until that is known they are taken to come back late. `stabilization` sets another hold.
 
 Readings from outside (queues, queries, a first byte's latency) propose as under `target`.
 `docs/adr/0014-policies.md` says what was tried and measured.
@@ -70,6 +70,9 @@ USUAL_HOLD_STARTS: Final = 18.0
 HOLD_STARTS: Final = 3.0
 LONGEST_HOLD: Final = 900.0
 """Seconds; bursts that are further apart are not waited for."""
+LONGEST_HOLD_STARTS: Final = 9.0
+"""Seconds for each squared second of the start time: during a start both more requests come and
+each waits longer, while a replica costs the same."""
 RETURN_MARGIN: Final = 1.25
 """Times the seconds after which a size was needed again."""
 RETURN_FADE: Final = 3600.0
@@ -86,7 +89,8 @@ class SloMemory(Memory, frozen=True, kw_only=True, tag="slo"):
     start: float = UNKNOWN_START
     """Seconds that a start takes, as measured last."""
     returned: float = 0.0
-    """Seconds after which a size that was given up was needed again, with a margin."""
+    """Seconds after which a size that was given up was needed again, with a margin; LONGEST_HOLD
+    at first, which fades as a measured one does."""
 
     def moved(self, by: float) -> Self:
         """See `Memory.moved`."""
@@ -102,7 +106,9 @@ def decide(
     seen, objective = observation, parse_objective(settings.slo)
     if not isinstance(memory, SloMemory):
         present = (Wish(seen.monotonic, seen.desired),)
-        memory = SloMemory(offered=begun(seen, objective.wait), wishes=present)
+        memory = SloMemory(
+            offered=begun(seen, objective.wait), wishes=present, returned=LONGEST_HOLD
+        )
     start = start_time(seen.start_seconds) if seen.start_seconds else memory.start
     offered = followed(memory.offered, seen, objective.wait, start)
     own, lasting = _propose(seen, offered, objective, start)
@@ -121,7 +127,8 @@ def decide(
     returned = _returned(memory, seen, lasting)
     hold = settings.stabilization
     if hold is None:
-        hold = max(_usual_hold(start), returned)
+        longest = min(LONGEST_HOLD, LONGEST_HOLD_STARTS * start * start)
+        hold = max(_usual_hold(start), min(returned, longest))
     wishes = remembered(memory.wishes, Wish(seen.monotonic, lasting), max(hold, LONGEST_HOLD))
     replicas = need
     if need < seen.desired:

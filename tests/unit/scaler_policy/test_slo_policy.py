@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from msgspec import structs
 from scaler_kit import histogram, scale, seen, total
 
 from fleet.model import Observation
@@ -32,6 +33,11 @@ class Traffic:
             want, self.memory = decide(self.look(rate, **more), self.settings, self.memory)
             self.desired = want.replicas
         return want
+
+    def long_known(self) -> None:
+        """As after hours without a burst that came back."""
+        assert self.memory is not None
+        self.memory = structs.replace(self.memory, returned=0.0)
 
     def look(self, rate: float, **more: Any) -> Observation:
         count = int(self.arrived)
@@ -75,6 +81,7 @@ def test_a_load_that_rises_is_met_before_it_is_there() -> None:
 def test_after_a_peak_the_size_is_held_and_then_falls() -> None:
     traffic = Traffic()
     peak = traffic.run(300, 80.0).replicas
+    traffic.long_known()
     assert traffic.run(170, 8.0).replicas == peak
     assert traffic.run(120, 8.0).replicas <= 3
 
@@ -82,9 +89,17 @@ def test_after_a_peak_the_size_is_held_and_then_falls() -> None:
 def test_a_burst_that_comes_back_is_held_for_until_the_next() -> None:
     traffic = Traffic()
     traffic.run(120, 80.0)
+    traffic.long_known()
     assert traffic.run(400, 8.0).replicas <= 3
     peak = traffic.run(60, 80.0).replicas
     assert traffic.run(400, 8.0).replicas > peak / 2
+    assert traffic.run(300, 8.0).replicas <= 3
+
+
+def test_before_it_is_known_bursts_are_taken_to_come_back_late() -> None:
+    traffic = Traffic()
+    peak = traffic.run(300, 80.0).replicas
+    assert traffic.run(600, 8.0).replicas == peak
     assert traffic.run(300, 8.0).replicas <= 3
 
 
@@ -98,6 +113,7 @@ def test_the_faster_replicas_start_the_sooner_a_size_is_let_go() -> None:
 def test_a_burst_that_stays_away_for_long_does_not_lengthen_the_hold() -> None:
     traffic = Traffic()
     traffic.run(120, 80.0)
+    traffic.long_known()
     traffic.run(1200, 8.0)
     traffic.run(60, 80.0)
     assert traffic.run(300, 8.0).replicas <= 3
@@ -120,6 +136,7 @@ def test_a_hold_of_the_configuration_goes_before_its_own() -> None:
 def test_an_idle_version_goes_to_zero_and_the_first_request_wakes_it() -> None:
     traffic = Traffic(min=0)
     traffic.run(60, 8.0)
+    traffic.long_known()
     assert traffic.run(400, 0.0).replicas == 0
     assert traffic.run(1, 0.0, queued=1).replicas == 1
 
