@@ -98,8 +98,8 @@ TRAFFIC: Final = (
         service="exponential:2s",
     ),
 )
-"""Long traces go through 24 or 12 times as fast, at a rate lowered to about eight requests a second:
-a morning's rise of four hours takes ten minutes, and an hour and a half is a day and a half."""
+"""Long traces go through 24 or 12 times as fast, at a rate lowered to about eight a second: a
+morning's rise of four hours takes ten minutes, and an hour and a half is a day and a half."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
