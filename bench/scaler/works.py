@@ -18,8 +18,7 @@ from fleet.model import Observation
 from scaler.simulate.controller import Controller, constant
 from scaler.simulate.engine import simulate
 from scaler.simulate.run import Run
-from scaler.simulate.session import compare
-from scaler.simulate.tuning import Scenario
+from scaler.simulate.tuning import Scenario, runs_of
 from scaler.simulate.workload import Workload, workload_of
 
 
@@ -38,15 +37,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
 def policies(scenario: Scenario, settings: Sequence[Scale]) -> list[Figures]:
     """Each of `settings` on the scenario."""
-    runs = compare(
-        scenario.setup,
-        scenario.trace,
-        {str(number): one for number, one in enumerate(settings)},
-        change=scenario.change,
-        service=scenario.service,
-        seeds=scenario.seeds,
-    )
-    return [figures(found) for found in runs.values()]
+    return [figures(found) for found in runs_of(scenario, settings)]
 
 
 def figures(runs: Sequence[Run]) -> Figures:

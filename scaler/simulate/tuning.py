@@ -16,6 +16,7 @@ from msgspec import Struct
 from fleet.config.schema import Scale
 from scaler.simulate.distribution import Distribution
 from scaler.simulate.knobs import KNOBS, Setting, value_of
+from scaler.simulate.run import Run
 from scaler.simulate.session import compare
 from scaler.simulate.setup import Setup
 from scaler.simulate.summary import Summary, summarize
@@ -44,9 +45,9 @@ class Score(Struct, frozen=True, kw_only=True):
     """Relative to the settings as they are: 1 is as much."""
 
 
-def evaluate(scenario: Scenario, settings: Sequence[Scale]) -> list[Summary]:
-    """Run one scenario under each of `settings`, all on the same requests."""
-    runs = compare(
+def runs_of(scenario: Scenario, settings: Sequence[Scale]) -> list[list[Run]]:
+    """The scenario under each of `settings`, a run for each seed, all on the same requests."""
+    found = compare(
         scenario.setup,
         scenario.trace,
         {str(number): one for number, one in enumerate(settings)},
@@ -54,7 +55,12 @@ def evaluate(scenario: Scenario, settings: Sequence[Scale]) -> list[Summary]:
         service=scenario.service,
         seeds=scenario.seeds,
     )
-    return [summarize(found) for found in runs.values()]
+    return list(found.values())
+
+
+def evaluate(scenario: Scenario, settings: Sequence[Scale]) -> list[Summary]:
+    """The means over the seeds of the scenario under each of `settings`."""
+    return [summarize(found) for found in runs_of(scenario, settings)]
 
 
 def scores(tried: Sequence[Setting], results: Sequence[Sequence[Summary]]) -> list[Score]:
@@ -75,14 +81,6 @@ def best(found: Sequence[Score], max_miss: float) -> Score:
     if within:
         return min(within, key=lambda score: (score.cost, score.miss_ratio))
     return min(found, key=lambda score: (score.miss_ratio, score.cost))
-
-
-def best_at_cost(found: Sequence[Score], cost: float) -> Score:
-    """The fewest misses at no more than `cost`, else the cheapest."""
-    within = [score for score in found if score.cost <= cost]
-    if within:
-        return min(within, key=lambda score: (score.miss_ratio, score.cost))
-    return min(found, key=lambda score: (score.cost, score.miss_ratio))
 
 
 def frontier(found: Sequence[Score]) -> list[Score]:

@@ -15,7 +15,7 @@ from scaler.policies import POLICIES
 from scaler.simulate.knobs import KNOBS, candidates, value_of, with_setting
 from scaler.simulate.session import with_policy
 from scaler.simulate.summary import Summary
-from scaler.simulate.tuning import Score, best, best_at_cost, frontier, scores, yaml_diff
+from scaler.simulate.tuning import Score, best, frontier, scores, yaml_diff
 
 DRIVER = "    driver: {process: {command: [agent]}}"
 
@@ -83,8 +83,6 @@ def test_the_cheapest_within_the_limit_is_best_and_else_the_fewest_misses() -> N
     found = [score(0.05, 1.0), score(0.009, 1.4), score(0.001, 1.6), score(0.01, 1.3)]
     assert best(found, 0.01).cost == 1.3
     assert best(found, 0.0001).cost == 1.6
-    assert best_at_cost(found, 1.5).miss_ratio == 0.009
-    assert best_at_cost(found, 0.5).cost == 1.0
 
 
 def test_the_frontier_has_no_point_that_another_beats_in_both() -> None:
