@@ -6,27 +6,24 @@ python -m bench.balance [--quick] [--works live,model,overload] [--output FILE]
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from bench import accounting, limits
+from bench import accounting, limits, storing
 from bench.balance import agents, report, simulation
 from bench.balance.chart import chart
 from bench.balance.gateways import gateways
 from bench.balance.live import Bed, LiveError
 from bench.balance.plan import FULL, QUICK, Plan
+from bench.options import names
 from bench.peers.headrace import HEADRACE
 from bench.processes import StartError
 from bench.stand import Sample
-
-RESULTS = Path(__file__).parents[1] / "results"
 
 OURS = "headrace"
 
@@ -97,19 +94,12 @@ WORKS: dict[str, Callable[[Book, Bed, Plan], None]] = {
 }
 
 
-def _names(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := set(names) - set(WORKS):
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
-    return names
-
-
 def main() -> int:
     """Measure, print, store and draw."""
     parser = argparse.ArgumentParser(prog="python -m bench.balance", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument("--works", type=_names, default=list(WORKS), help=", ".join(WORKS))
-    parser.add_argument("--output", type=Path, default=RESULTS / "balance.json")
+    parser.add_argument("--works", type=names(WORKS), default=list(WORKS), help=", ".join(WORKS))
+    parser.add_argument("--output", type=Path, default=storing.RESULTS / "balance.json")
     options = parser.parse_args()
     # an ended run ends what it has started
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -121,22 +111,15 @@ def main() -> int:
         bed = Bed(Path(directory))
         for work in options.works:
             WORKS[work](book, bed, plan)
-    result = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - begin),
-        "quick": options.quick,
-        "machine": accounting.machine(),
-        "versions": book.versions,
-        "absent": book.absent,
-        "failures": book.failures,
-        "samples": [sample.as_dict() for sample in book.samples],
-    }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(result, indent=1) + "\n")
-    options.output.with_suffix(".svg").write_text(chart(result))
-    print()
-    print(report.text(result))
-    print(f"stored in {options.output} and {options.output.with_suffix('.svg')}")
+    result = storing.result_of(
+        book.samples,
+        begin=begin,
+        quick=options.quick,
+        versions=book.versions,
+        absent=book.absent,
+        failures=book.failures,
+    )
+    storing.finish(options.output, result, report.text, chart)
     return 0
 
 

@@ -11,7 +11,6 @@ searched policy on the same traces, of which those of its frontier stay that lie
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -23,6 +22,7 @@ from statistics import fmean
 
 import msgspec
 
+from bench import storing
 from bench.scaler import report, works
 from bench.scaler.frontier import around, named
 from bench.scaler.plan import (
@@ -42,7 +42,7 @@ from scaler.simulate.knobs import Setting, candidates, with_setting
 from scaler.simulate.session import with_policy
 from scaler.simulate.tuning import Scenario, Score
 
-RESULTS = Path(__file__).parents[1] / "results" / "scaler.json"
+RESULTS = storing.RESULTS / "scaler.json"
 
 
 def main() -> int:
@@ -73,8 +73,7 @@ def main() -> int:
         "learned": [traffic.name for traffic in TRAFFIC if traffic.learn],
         "cold_starts": cold_starts,
     }
-    options.output.parent.mkdir(exist_ok=True)
-    options.output.write_text(json.dumps(result, indent=1) + "\n")
+    storing.write(options.output, result)
     print(report.text(result))
     if options.publish:
         report.publish(result)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from bench import storing
 from bench.scaler import stand
 from bench.scaler.plan import SLO, TRACES, TRAFFIC
 from scaler.simulate.controller import PolicyController
@@ -26,7 +27,7 @@ from scaler.simulate.setup import setup_of
 from scaler.simulate.traces import read_trace
 from scaler.simulate.workload import Workload, workload_of
 
-RESULTS: Final = Path(__file__).parents[1] / "results" / "scaler-live.json"
+RESULTS: Final = storing.RESULTS / "scaler-live.json"
 TRAFFIC_NAME: Final = "autothrottle-diurnal-2"
 START: Final = 1.5
 """Seconds until an agent listens, beside what its process takes."""
@@ -56,7 +57,7 @@ def main() -> int:
         "replica_hours": {"live": live.replica_hours, "simulated": told.replica_hours},
         "miss_ratio": {"live": live.miss_ratio(SLO), "simulated": told.miss_ratio},
     }
-    options.output.write_text(json.dumps(found, indent=1) + "\n")
+    storing.write(options.output, found)
     print(json.dumps(found, indent=1))
     return 0
 

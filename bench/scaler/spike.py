@@ -19,11 +19,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from bench import storing
 from bench.scaler import stand
 from bench.scaler.live import SCALE, START, predicted
 from scaler.simulate.workload import Workload
 
-RESULTS: Final = Path(__file__).parents[1] / "results" / "scaler-spike.json"
+RESULTS: Final = storing.RESULTS / "scaler-spike.json"
 BASE: Final = 8.0
 """Requests a second, each of a second on average."""
 TIMES: Final = 5.0
@@ -58,7 +59,7 @@ def main() -> int:
         **found,
         "mean_response_lower_by": less,
     }
-    options.output.write_text(json.dumps(result, indent=1) + "\n")
+    storing.write(options.output, result)
     print(json.dumps(result, indent=1))
     return 0
 
