@@ -44,7 +44,7 @@ from headrace.gateway import WorkerGateway
 from headrace.journal import LoggedRecorder
 from headrace.logging import configure_logging
 from headrace.logsink import LogSink, text_stream
-from headrace.metrics import create_registry
+from headrace.metrics.exposition import create_registry
 from headrace.notify import Notifier
 from headrace.operator import Operator
 from headrace.supervisor import Worker

@@ -11,7 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from headrace.admin import create_app, serve
-from headrace.metrics import create_registry
+from headrace.metrics.exposition import create_registry
 from tests.unit.headrace.fakes import Api, FakeOperations
 
 

@@ -16,7 +16,7 @@ from fleet.errors import (
 )
 from headrace.admin import create_app, serve
 from headrace.admin.app import MAX_BODY
-from headrace.metrics import create_registry
+from headrace.metrics.exposition import create_registry
 from headrace.operations import ReloadResult
 from tests.unit.headrace.fakes import Api, FakeOperations
 

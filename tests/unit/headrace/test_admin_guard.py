@@ -10,7 +10,7 @@ from headrace.admin import create_app
 from headrace.admin.errors import ApiError
 from headrace.admin.guard import Guard, is_loopback_host
 from headrace.admin.routes import ROUTES, Route
-from headrace.metrics import create_registry
+from headrace.metrics.exposition import create_registry
 from tests.unit.headrace.fakes import Api, FakeOperations
 
 OK = None

@@ -11,7 +11,10 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
-from headrace.metrics import CODES, METRICS, STATES, create_registry
+from headrace.metrics import METRICS
+from headrace.metrics.exposition import create_registry
+from headrace.metrics.replicas import STATES
+from headrace.metrics.requests import CODES
 from tests.unit.headrace.fakes import FakeOperations
 
 ROOT = Path(__file__).parents[3]

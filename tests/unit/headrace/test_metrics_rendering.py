@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from msgspec.structs import replace
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fleet.model import ReplicaState
-from headrace.metrics import METRICS, create_registry
+from headrace.metrics import METRICS
+from headrace.metrics.daemon import DAEMON
+from headrace.metrics.exposition import create_registry
+from headrace.metrics.metric import Metric
+from headrace.metrics.replicas import REPLICAS
+from headrace.metrics.requests import REQUESTS
 from headrace.operations import Status
 from tests.unit.headrace.fakes import (
     STATUS,
@@ -201,8 +208,16 @@ def test_the_process_itself_is_measured() -> None:
     assert scrape()[("process_resident_memory_bytes", ())] > 1_000_000
 
 
+@pytest.mark.parametrize("subject", [DAEMON, REPLICAS, REQUESTS])
+def test_metrics_stand_in_order(subject: Mapping[str, Metric]) -> None:
+    assert list(subject) == sorted(subject)
+
+
+def test_no_metric_stands_twice() -> None:
+    assert len(METRICS) == len(DAEMON) + len(REPLICAS) + len(REQUESTS)
+
+
 def test_names_follow_the_conventions() -> None:
-    assert list(METRICS) == sorted(METRICS)
     for name, metric in METRICS.items():
         assert name.startswith("headrace_")
         assert name.endswith("_total") == (metric.kind == "counter"), name
