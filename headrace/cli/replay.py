@@ -11,7 +11,7 @@ import typer
 from fleet.errors import HeadraceError
 from fleet.model import Decision
 from headrace.cli.options import Json
-from headrace.cli.simulate import ConfigOption, PoolOption, loaded
+from headrace.cli.scenario import ConfigOption, PoolOption, loaded
 
 
 def replay(

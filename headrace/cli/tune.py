@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.cli.options import Json
-from headrace.cli.simulate import (
+from headrace.cli.scenario import (
     ColdStart,
     ConfigOption,
     For,
@@ -24,12 +24,12 @@ from headrace.cli.simulate import (
     Slo,
     Speed,
     TraceFormat,
+    change_from,
     chosen_policies,
-    distribution,
-    loaded,
     loaded_trace,
     progress,
-    seconds,
+    service_from,
+    setup_from,
     share,
     write_picture,
 )
@@ -86,26 +86,13 @@ def tune(
     """Find the cheapest parameters within a limit of misses; print what to change as a diff."""
     from fleet.errors import HeadraceError
     from scaler.simulate.knobs import KNOBS, candidates, with_setting
-    from scaler.simulate.setup import setup_of
     from scaler.simulate.tuning import Scenario, best, scores, yaml_diff
-    from scaler.simulate.workload import Change
 
-    setup = setup_of(
-        loaded(config),
-        pool,
-        cold_start=distribution("--cold-start", cold_start),
-        slo=seconds("--slo", slo),
-        initial=initial,
-    )
+    setup = setup_from(config, pool, cold_start=cold_start, slo=slo, initial=initial)
     ((name, settings),) = chosen_policies(setup.scale, [policy] if policy else None).items()
     if name not in KNOBS:
         raise HeadraceError(f"{name!r} has nothing to tune; known are {', '.join(KNOBS)}")
-    change = Change(
-        scale=scale,
-        speed=speed,
-        begin=seconds("--from", start),
-        length=None if length is None else seconds("--for", length),
-    )
+    change = change_from(scale=scale, speed=speed, start=start, length=length)
     limit = share("--max-miss", max_miss)
 
     def scenario(path: Path) -> Scenario:
@@ -114,7 +101,7 @@ def tune(
             setup=setup,
             trace=loaded_trace(path, trace_format, series),
             change=change,
-            service=None if service is None else distribution("--service", service),
+            service=service_from(service),
             seeds=tuple(range(seed, seed + seeds)),
         )
 
