@@ -9,10 +9,9 @@ from typing import Any
 
 from fleet.telemetry import slab as words
 from router.http.exchange import KEPT_BODY
+from tests.protocol.steps import GET, OK, answer
 from tests.protocol.support import Rig, Wire, replica, version
 
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -29,8 +28,7 @@ async def test_a_slow_client_stops_the_reading_from_its_replica_alone(rig: Rig) 
     slow.clog(True)
     assert first.paused
     quick.send(GET)
-    rig.replica.send(OK)
-    assert quick.message().body == b"ok"
+    answer(rig.replica, quick)
     first.send(b"1\r\nb\r\n0\r\n\r\n")
     slow.clog(False)
     assert slow.message().body == b"ab"
@@ -57,8 +55,7 @@ async def test_a_connection_is_not_kept_paused(rig: Rig) -> None:
     rig.replica.protocol.data_received(b"ok")  # was read before the pause took effect
     assert not rig.replica.paused
     other.send(GET)
-    rig.replica.send(OK)
-    assert other.message().body == b"ok"
+    answer(rig.replica, other)
     assert len(rig.upstreams) == 1
 
 
@@ -71,8 +68,7 @@ async def test_a_slow_replica_stops_the_reading_from_its_client(rig: Rig) -> Non
     rig.replica.clog(False)
     assert not client.paused
     assert rig.replica.message().body == b"1234567890"
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_waiting_request_holds_64_kib_of_body_and_no_more(rig: Rig) -> None:
@@ -86,8 +82,7 @@ async def test_a_waiting_request_holds_64_kib_of_body_and_no_more(rig: Rig) -> N
     dial.answer()
     got = rig.replica.message()
     assert (len(got.body), got.whole) == (200_000, True)
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_replica_that_fills_up_with_the_body_held_stops_the_reading(rig: Rig) -> None:
@@ -123,8 +118,7 @@ async def test_a_repeat_does_not_inherit_the_first_replicas_pause(rig: Rig) -> N
     assert not client.paused, "nobody is left who would resume it"
     client.send(b"67890")
     assert rig.replica.message().body == b"1234567890"
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_pause_ends_with_its_exchange(rig: Rig) -> None:
@@ -132,13 +126,11 @@ async def test_a_pause_ends_with_its_exchange(rig: Rig) -> None:
     client.send(upload(3))
     rig.replica.clog(True)
     client.protocol.data_received(b"abc")
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
     assert not client.paused
     client.send(GET)
     rig.replica.clog(False)
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_client_that_stalls_is_cut_off_without_blaming_the_replica(rig: Rig) -> None:

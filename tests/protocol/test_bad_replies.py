@@ -7,12 +7,11 @@ import pytest
 from fleet import wire
 from fleet.telemetry import slab as words
 from tests.protocol.play import play
+from tests.protocol.steps import GET, OK, answer
 from tests.protocol.support import Rig, replica, version
 
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 PUT = b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 BAD_REPLIES = {
     "garbage": b"\x00\xff\r\n\r\n",
@@ -51,8 +50,7 @@ async def test_the_client_gets_502_and_the_connection_goes_for(reply: bytes) -> 
         assert len(rig.upstreams) == 1
         assert rig.count(words.UPSTREAM_FAILURES, 1) == 1
         client.send(GET)
-        rig.replica.send(OK)
-        assert client.message().body == b"ok"
+        answer(rig.replica, client)
         return got.status
 
     if len(reply) > 10_000:
@@ -130,8 +128,7 @@ async def test_a_repeatable_request_goes_to_another_replica_when_the_first_close
         assert rig.replica is not first
         again = rig.replica.message()
         assert (again.start, again.body) == (sent.start, sent.body)
-        rig.replica.send(OK)
-        assert client.message().body == b"ok"
+        answer(rig.replica, client)
         assert rig.count(words.RETRIES, 1) == 1
         assert rig.count(words.STARTED, 1) == rig.count(words.REQUESTS + 2, 1) == 1
         suspects = [m.replica for m in rig.told if isinstance(m, wire.Suspect)]
@@ -169,8 +166,7 @@ async def test_a_repeat_takes_up_the_body_where_the_client_is(rig: Rig) -> None:
     rig.replica.hang_up()
     client.send(PUT[-3:])
     assert rig.replica.message().body == b"hello"
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_body_larger_than_what_is_kept_is_not_repeated(rig: Rig) -> None:
@@ -189,8 +185,7 @@ async def test_a_refused_connection_is_tried_elsewhere_whatever_the_method(rig: 
     dial = rig.dials.popleft()
     assert dial.to.name == "a-2"
     dial.answer()
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
     assert rig.told == [wire.Suspect(replica="a-1", error="Connection refused")]
 
 
@@ -209,8 +204,7 @@ async def test_a_suspected_replica_rests_a_second_unless_control_speaks_for_it(r
     rig.members(version("v1", replica("a-1", serving=False)))
     rig.members(version("v1", replica("a-1")))
     rig.dials.popleft().answer()
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_replica_that_refuses_all_the_time_makes_502_or_503_in_the_end(rig: Rig) -> None:

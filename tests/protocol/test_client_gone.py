@@ -7,10 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from fleet.telemetry import slab as words
+from tests.protocol.steps import GET, OK, answer
 from tests.protocol.support import Rig, Wire, replica, version
 
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LEAVE: dict[str, Callable[[Wire], None]] = {"by closing": Wire.hang_up, "by a reset": Wire.reset}
 
 
@@ -38,8 +37,7 @@ async def test_while_it_waits(rig: Rig, leave: Callable[[Wire], None]) -> None:
     second.send(GET)
     leave(second)
     gone(rig)
-    rig.replica.send(OK)
-    assert first.message().body == b"ok"
+    answer(rig.replica, first)
     assert len(rig.upstreams) == 1
 
 
@@ -57,8 +55,7 @@ async def test_while_the_replica_is_dialled(rig: Rig, leave: Callable[[Wire], No
     assert unused.closed == "close"
     assert unused.written == b""
     new.answer()
-    rig.replica.send(OK)
-    assert second.message().body == b"ok"
+    answer(rig.replica, second)
 
 
 async def test_while_the_dial_fails(rig: Rig, leave: Callable[[Wire], None]) -> None:
@@ -88,8 +85,7 @@ async def test_while_it_waits_for_the_reply(rig: Rig, leave: Callable[[Wire], No
     assert rig.upstreams[0].closed == "abort"
     assert len(rig.upstreams) == 2
     gone(rig)
-    rig.replica.send(OK)
-    assert other.message().body == b"ok"
+    answer(rig.replica, other)
 
 
 async def test_while_the_reply_streams(rig: Rig, leave: Callable[[Wire], None]) -> None:

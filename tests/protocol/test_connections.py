@@ -13,10 +13,9 @@ from router.http.connection import GONE
 from router.http.downstream import Downstream
 from router.http2.connection import Connection
 from tests.protocol.play import play
+from tests.protocol.steps import GET, OK, answer, served
 from tests.protocol.support import Rig, replica, version
 
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 EARLY = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"
 
 
@@ -25,8 +24,7 @@ async def test_both_connections_are_kept() -> None:
         client = rig.client()
         for _ in range(5):
             client.send(GET)
-            rig.replica.send(OK)
-            assert client.message().body == b"ok"
+            answer(rig.replica, client)
         return len(rig.upstreams), client.half_closed
 
     play(scenario)
@@ -73,8 +71,7 @@ async def test_the_replicas_connection_is_not_used_again_when(reply: bytes) -> N
         client.send(GET)
         assert len(rig.upstreams) == 2
         assert rig.upstreams[0].closed
-        rig.replica.send(OK)
-        assert client.message().body == b"ok"
+        answer(rig.replica, client)
         return first.status, first.body
 
     play(scenario)
@@ -97,8 +94,7 @@ async def test_a_reply_is_not_believed_when(rig: Rig, case: tuple[bytes, bytes])
     assert client.message(bodiless=method == b"HEAD").status == 502
     assert rig.upstreams[0].closed == "abort"
     client.send(GET)
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 @pytest.mark.parametrize("case", EXCESS.values(), ids=EXCESS)
@@ -114,8 +110,7 @@ async def test_what_comes_too_late_to_be_told_goes_nowhere_when(
     assert rig.upstreams[0].closed == "abort"
     client.send(GET)
     assert len(rig.upstreams) == 2
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_bytes_behind_the_last_chunk_end_the_connection(rig: Rig) -> None:
@@ -127,29 +122,21 @@ async def test_bytes_behind_the_last_chunk_end_the_connection(rig: Rig) -> None:
 
 
 async def test_bytes_nobody_asked_for_end_an_idle_connection(rig: Rig) -> None:
-    client = rig.client()
-    client.send(GET)
-    rig.replica.send(OK)
-    client.take()
+    client = served(rig)
     rig.upstreams[0].send(OK)
     assert rig.upstreams[0].closed == "abort"
     client.send(GET)
     assert len(rig.upstreams) == 2
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_connection_whose_end_has_been_read_is_not_used(rig: Rig) -> None:
-    client = rig.client()
-    client.send(GET)
-    rig.replica.send(OK)
-    client.take()
+    client = served(rig)
     rig.upstreams[0].eof()  # the loop says connection_lost only in its next turn
     client.protocol.data_received(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
     rig.turn()
     assert len(rig.upstreams) == 2
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_an_idle_connection_closed_by_the_replica_is_forgotten(rig: Rig) -> None:
@@ -160,8 +147,7 @@ async def test_an_idle_connection_closed_by_the_replica_is_forgotten(rig: Rig) -
     client.take()
     client.send(GET)
     assert len(rig.upstreams) == 2
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_kept_connection_ends_with_its_replicas_service(rig: Rig) -> None:
@@ -173,18 +159,14 @@ async def test_a_kept_connection_ends_with_its_replicas_service(rig: Rig) -> Non
 
 
 async def test_a_replica_that_has_moved_is_dialled_at_its_new_address(rig: Rig) -> None:
-    client = rig.client()
-    client.send(GET)
-    rig.replica.send(OK)
-    client.take()
+    client = served(rig)
     rig.members(version("v1", replica("a-1", serving=False, port=9001)))
     rig.members(version("v1", replica("a-1", port=9555)))
     client.send(b"GET / HTTP/1.0\r\n\r\n")
     assert rig.upstreams[0].closed
     assert rig.replica.message().get(b"host") == b"10.0.0.1:9555"
     assert rig.replica.protocol._replica.port == 9555  # type: ignore[union-attr]
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_an_early_reply_ends_both_connections() -> None:
@@ -325,10 +307,7 @@ POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
 async def test_a_post_is_sent_elsewhere_when_the_kept_connection_closes_before_it_is_out(
     rig: Rig,
 ) -> None:
-    client = rig.client()
-    client.send(GET)
-    rig.replica.send(OK)
-    client.take()
+    client = served(rig)
     rig.replica.take()
     kept = rig.replica
     client.protocol.data_received(POST)  # in one turn of the loop with
@@ -342,10 +321,7 @@ async def test_a_post_is_sent_elsewhere_when_the_kept_connection_closes_before_i
 
 
 async def test_a_post_that_was_out_is_not_repeated(rig: Rig) -> None:
-    client = rig.client()
-    client.send(GET)
-    rig.replica.send(OK)
-    client.take()
+    client = served(rig)
     client.send(POST)
     rig.replica.hang_up()
     assert client.message().status == 502

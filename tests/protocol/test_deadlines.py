@@ -7,11 +7,10 @@ import pytest
 
 from fleet import wire
 from fleet.telemetry import slab as words
+from tests.protocol.steps import GET, OK, answer
 from tests.protocol.support import TIMEOUTS, Rig, pool, replica, version
 
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 TIMED = b"GET / HTTP/1.1\r\nHost: h\r\nX-Request-Timeout: 2\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 def deadline(rig: Rig, seconds: float) -> None:
@@ -31,8 +30,7 @@ async def test_what_is_left_goes_upstream(rig: Rig) -> None:
     rig.advance(0.5)
     rig.replica.send(OK)
     assert rig.replica.message().get(b"x-request-timeout") == b"1.500"
-    rig.replica.send(OK)
-    assert second.message().body == b"ok"
+    answer(rig.replica, second)
 
 
 async def test_grpc_hears_in_its_own_form(rig: Rig) -> None:
@@ -90,8 +88,7 @@ async def test_a_slot_passes_by_any_number_of_expired_requests(rig: Rig) -> None
     rig.clock.now += 2.0
     rig.replica.send(OK)
     assert {client.message().status for client in expired} == {504}
-    rig.replica.send(OK)
-    assert last.message().body == b"ok"
+    answer(rig.replica, last)
 
 
 async def test_a_request_without_a_reply_in_time_is_aborted(rig: Rig) -> None:
@@ -101,8 +98,7 @@ async def test_a_request_without_a_reply_in_time_is_aborted(rig: Rig) -> None:
     assert client.message().status == 504
     assert rig.replica.closed == "abort"
     client.send(GET)
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_stream_is_cut_visibly(rig: Rig) -> None:
@@ -173,8 +169,7 @@ async def test_connections_that_are_being_made_count(rig: Rig) -> None:
     first.send(GET)
     second.send(GET)
     assert b"circuit_open" in second.message().body
-    rig.dials.popleft().answer().send(OK)
-    assert first.message().body == b"ok"
+    answer(rig.dials.popleft().answer(), first)
 
 
 async def test_a_kept_connection_makes_room_for_another(rig: Rig) -> None:
@@ -185,8 +180,7 @@ async def test_a_kept_connection_makes_room_for_another(rig: Rig) -> None:
         client.send(GET)
         (busy,) = [u for u in rig.upstreams if u.written]
         busy.take()
-        busy.send(OK)
-        assert client.message().body == b"ok"
+        answer(busy, client)
     assert sum(not u.closed for u in rig.upstreams) == 1
 
 
@@ -201,5 +195,4 @@ async def test_a_connection_that_could_not_be_made_makes_room(rig: Rig) -> None:
     assert b"circuit_open" in second.message().body
     rig.dials.popleft().refuse()
     assert len(rig.dials) == 1, "the one that failed has made room"
-    rig.dials.popleft().answer().send(OK)
-    assert first.message().body == b"ok"
+    answer(rig.dials.popleft().answer(), first)

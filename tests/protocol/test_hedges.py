@@ -8,11 +8,10 @@ import pytest
 
 from fleet import wire
 from fleet.telemetry import slab as words
+from tests.protocol.steps import GET, OK, answer, forget_idle
 from tests.protocol.support import Rig, Wire, pool, replica, version
 
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 OUTLIERS = wire.OutliersEntry(
     failures=1, gateway_errors=0, interval=10.0, requests=100, replicas=5, success_deviations=1.9,
     latency_factor=0.0, time=30.0, max_time=300.0, max_ejected=1.0, panic=0.0,
@@ -63,11 +62,20 @@ def late(rig: Rig, client: Wire, request: bytes = GET) -> tuple[Wire, Wire]:
     return first, second
 
 
+def late_without_idle(rig: Rig, client: Wire) -> Wire:
+    """Send a request that is late: its first try; the dial of its second waits in `rig.dials`."""
+    forget_idle(rig)
+    client.send(GET)
+    (first,) = asked(rig)
+    rig.dialling = "manual"
+    rig.advance(0.3)
+    return first
+
+
 async def test_the_hedge_wins_and_the_first_is_aborted(rig: Rig) -> None:
     client = hedging(rig)
     first, second = late(rig, client)
-    second.send(OK)
-    assert client.message().body == b"ok"
+    answer(second, client)
     assert first.closed == "abort"
     assert not second.closed
     assert held(rig) == 0
@@ -78,8 +86,7 @@ async def test_the_hedge_wins_and_the_first_is_aborted(rig: Rig) -> None:
 async def test_the_first_wins_and_the_hedge_is_aborted(rig: Rig) -> None:
     client = hedging(rig)
     first, second = late(rig, client)
-    first.send(OK)
-    assert client.message().body == b"ok"
+    answer(first, client)
     assert second.closed == "abort"
     assert held(rig) == 0
     assert rig.count(words.HEDGE_WINS) == 0
@@ -102,8 +109,7 @@ async def test_an_error_of_the_hedge_is_no_answer(rig: Rig) -> None:
     second.send(b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\noh")
     assert client.written == b""
     assert not second.closed, "its connection could have been kept"
-    first.send(OK)
-    assert client.message().body == b"ok"
+    answer(first, client)
 
 
 async def test_a_lost_first_leaves_the_hedge_to_answer(rig: Rig) -> None:
@@ -111,8 +117,7 @@ async def test_a_lost_first_leaves_the_hedge_to_answer(rig: Rig) -> None:
     first, second = late(rig, client)
     first.hang_up()
     assert held(rig) == 1
-    second.send(OK)
-    assert client.message().body == b"ok"
+    answer(second, client)
     assert rig.count(words.RETRIES) == 0
 
 
@@ -121,8 +126,7 @@ async def test_a_lost_hedge_leaves_the_first_to_answer(rig: Rig) -> None:
     first, second = late(rig, client)
     second.hang_up()
     assert held(rig) == 1
-    first.send(OK)
-    assert client.message().body == b"ok"
+    answer(first, client)
 
 
 async def test_a_client_that_goes_takes_both_tries_along(rig: Rig) -> None:
@@ -135,35 +139,21 @@ async def test_a_client_that_goes_takes_both_tries_along(rig: Rig) -> None:
 
 async def test_a_first_that_fails_while_the_hedge_connects(rig: Rig) -> None:
     client = hedging(rig)
-    for r in rig.plane.directory.pools["agents"].versions["v1"].replicas.values():
-        r.close_idle()
-    rig.turn()
-    client.send(GET)
-    (first,) = asked(rig)
-    rig.dialling = "manual"
-    rig.advance(0.3)
+    first = late_without_idle(rig, client)
     (dial,) = rig.dials
     rig.dials.clear()
     first.hang_up()
     assert held(rig) == 1
     second = dial.answer()
-    second.send(OK)
-    assert client.message().body == b"ok"
+    answer(second, client)
 
 
 async def test_a_hedge_that_cannot_connect_changes_nothing(rig: Rig) -> None:
     client = hedging(rig)
-    for r in rig.plane.directory.pools["agents"].versions["v1"].replicas.values():
-        r.close_idle()
-    rig.turn()
-    client.send(GET)
-    (first,) = asked(rig)
-    rig.dialling = "manual"
-    rig.advance(0.3)
+    first = late_without_idle(rig, client)
     rig.dials.popleft().refuse()
     assert held(rig) == 1
-    first.send(OK)
-    assert client.message().body == b"ok"
+    answer(first, client)
 
 
 async def test_there_is_one_hedge_at_most(rig: Rig) -> None:
@@ -171,39 +161,27 @@ async def test_there_is_one_hedge_at_most(rig: Rig) -> None:
     first, _ = late(rig, client)
     rig.advance(5)
     assert held(rig) == 2
-    first.send(OK)
-    assert client.message().body == b"ok"
+    answer(first, client)
 
 
-async def test_a_post_is_not_hedged(rig: Rig) -> None:
-    client = hedging(rig)
-    client.send(POST)
+UNHEDGED: dict[str, tuple[bytes, dict[str, Any], int]] = {
+    "a POST": (POST, {}, 0),
+    "no other replica": (GET, {"replicas": 1}, 0),
+    "a spent budget": (GET, {"budget": wire.BudgetEntry(share=0, floor=0)}, 1),
+}
+"""By why: the request, what is set, and how many retries the budget denied."""
+
+
+@pytest.mark.parametrize("case", UNHEDGED.values(), ids=UNHEDGED)
+async def test_nothing_is_hedged_with(rig: Rig, case: tuple[bytes, dict[str, Any], int]) -> None:
+    request, settings, denied = case
+    client = hedging(rig, **settings)
+    client.send(request)
     rig.advance(5)
     assert held(rig) == 1
+    assert rig.count(words.RETRIES_DENIED) == denied
     (first,) = asked(rig)
-    first.send(OK)
-    assert client.message().body == b"ok"
-
-
-async def test_without_another_replica_nothing_is_hedged(rig: Rig) -> None:
-    client = hedging(rig, replicas=1)
-    client.send(GET)
-    rig.advance(5)
-    assert held(rig) == 1
-    (first,) = asked(rig)
-    first.send(OK)
-    assert client.message().body == b"ok"
-
-
-async def test_a_spent_budget_allows_no_hedge(rig: Rig) -> None:
-    client = hedging(rig, budget=wire.BudgetEntry(share=0, floor=0))
-    client.send(GET)
-    rig.advance(5)
-    assert held(rig) == 1
-    assert rig.count(words.RETRIES_DENIED) == 1
-    (first,) = asked(rig)
-    first.send(OK)
-    assert client.message().body == b"ok"
+    answer(first, client)
 
 
 async def test_a_hedged_request_counts_as_late_as_its_client_saw_it(rig: Rig) -> None:
@@ -211,8 +189,7 @@ async def test_a_hedged_request_counts_as_late_as_its_client_saw_it(rig: Rig) ->
     before = rig.count(words.FIRST_BYTE_US)
     _, second = late(rig, client)
     rig.advance(0.1)
-    second.send(OK)
-    assert client.message().body == b"ok"
+    answer(second, client)
     # else the late ones vanish from the times, and each quantile makes more of them late
     assert rig.count(words.FIRST_BYTE_US) - before == pytest.approx(400_000, rel=0.01)
 
@@ -230,17 +207,14 @@ async def test_a_replica_whose_tries_always_lose_is_learned_to_be_late(rig: Rig)
         for upstream in asked(rig):
             if upstream.protocol._replica is not silent:  # type: ignore[union-attr]
                 upstream.take()
-                upstream.send(OK)
-        assert client.message().body == b"ok"
+                answer(upstream, client)
         first.take()
     assert asked_first <= 2
 
 
 async def test_a_hedge_keeps_to_the_limit_of_connections(rig: Rig) -> None:
     client = hedging(rig, circuit=wire.CircuitEntry(connections=2))
-    for r in rig.plane.directory.pools["agents"].versions["v1"].replicas.values():
-        r.close_idle()
-    rig.turn()
+    forget_idle(rig)
     busy = [rig.client() for _ in range(2)]
     for other in busy:
         other.send(GET)
@@ -278,8 +252,7 @@ async def test_a_hedge_that_fails_counts_against_its_replica(rig: Rig) -> None:
     second.send(b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\noh")
     ejected = [m.replica for m in rig.told if isinstance(m, wire.Ejected)]
     assert ejected == [second.protocol._replica.name]  # type: ignore[union-attr]
-    first.send(OK)
-    assert client.message().body == b"ok"
+    answer(first, client)
 
 
 async def test_what_held_the_first_holds_the_client_no_more_when_the_hedge_has_won(
@@ -307,8 +280,7 @@ async def test_the_hedge_has_the_whole_time_to_its_first_byte(rig: Rig) -> None:
     assert first.closed
     assert held(rig) == 1
     rig.advance(28)
-    second.send(OK)
-    assert client.message().body == b"ok"
+    answer(second, client)
 
 
 async def test_no_hedge_is_dialled_beyond_the_limit_of_connections(rig: Rig) -> None:
@@ -319,5 +291,4 @@ async def test_no_hedge_is_dialled_beyond_the_limit_of_connections(rig: Rig) -> 
     assert asked(rig) == [first]
     assert held(rig) == 1
     assert rig.count(words.HEDGES) == 0
-    first.send(OK)
-    assert client.message().body == b"ok"
+    answer(first, client)

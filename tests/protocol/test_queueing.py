@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from fleet import wire
 from fleet.telemetry import slab as words
+from tests.protocol.steps import GET, OK, answer
 from tests.protocol.support import Rig, Wire, pool, replica, route, version
-
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 def waiting(rig: Rig, count: int) -> list[Wire]:
@@ -30,8 +28,7 @@ async def test_slots_are_given_in_the_order_of_arrival(rig: Rig) -> None:
     clients = waiting(rig, 4)
     for n, client in enumerate(clients):
         assert [bool(c.written) for c in clients[n:]] == [False] * (4 - n)
-        rig.replica.send(OK)
-        assert client.message().body == b"ok"
+        answer(rig.replica, client)
     assert len(rig.upstreams) == 1
     assert rig.count(words.QUEUED, 1) == 3
 
@@ -46,8 +43,7 @@ async def test_the_queue_is_bounded(rig: Rig) -> None:
     assert not third.half_closed
     assert rig.count(words.SHED, 1) == 1
     for client in (first, second):
-        rig.replica.send(OK)
-        assert client.message().body == b"ok"
+        answer(rig.replica, client)
 
 
 async def test_from_zero_replicas_requests_wait_and_demand_is_told_once(rig: Rig) -> None:
@@ -58,8 +54,7 @@ async def test_from_zero_replicas_requests_wait_and_demand_is_told_once(rig: Rig
     rig.members(version("v1", replica("a-1", slots=3)))
     assert len(rig.upstreams) == 3
     for client, upstream in zip(clients, rig.upstreams, strict=True):
-        upstream.send(OK)
-        assert client.message().body == b"ok"
+        answer(upstream, client)
     assert {line["wait_ms"] for line in rig.logged()} == {5000.0}
 
 
@@ -68,8 +63,7 @@ async def test_demand_is_told_anew_when_the_queue_forms_anew(rig: Rig) -> None:
     for _ in range(2):
         clients = waiting(rig, 2)
         for client in clients:
-            rig.replica.send(OK)
-            assert client.message().body == b"ok"
+            answer(rig.replica, client)
     assert len(demands(rig)) == 2
 
 
@@ -112,8 +106,7 @@ async def test_a_removed_pool_sends_its_queue_away_and_finishes_what_runs(rig: R
     assert got.status == 503
     assert b"pool_removed" in got.body
     assert idle_told(rig) == []
-    rig.replica.send(OK)
-    assert running.message().body == b"ok"
+    answer(rig.replica, running)
     assert idle_told(rig) == ["a-1"]
 
 
@@ -121,12 +114,10 @@ async def test_a_draining_replica_is_idle_once_and_when_its_last_lease_ends(rig:
     first, second = waiting(rig, 2)
     rig.members(version("v1", replica("a-1", serving=False, draining=True)))
     assert idle_told(rig) == []
-    rig.upstreams[0].send(OK)
-    assert first.message().body == b"ok"
+    answer(rig.upstreams[0], first)
     assert idle_told(rig) == []
     assert rig.upstreams[0].closed, "its connection was kept"
-    rig.upstreams[1].send(OK)
-    assert second.message().body == b"ok"
+    answer(rig.upstreams[1], second)
     assert idle_told(rig) == ["a-1"]
     rig.members(version("v1", replica("a-1", serving=False, draining=True)))
     rig.members(version("v1"))
@@ -145,13 +136,11 @@ async def test_an_unhealthy_replica_finishes_and_gets_nothing_new(rig: Rig) -> N
     second, _third, fourth = waiting(rig, 3)
     assert {u.protocol._replica.name for u in rig.upstreams[1:]} == {"a-2"}  # type: ignore[union-attr]
     assert fourth.written == b""
-    rig.upstreams[0].send(OK)
-    assert first.message().body == b"ok"
+    answer(rig.upstreams[0], first)
     assert len(rig.upstreams) == 3, "its free slot was used"
     rig.members(version("v1", replica("a-1"), replica("a-2")))
     assert len(rig.upstreams) == 4
-    rig.upstreams[1].send(OK)
-    assert second.message().body == b"ok"
+    answer(rig.upstreams[1], second)
 
 
 async def test_fewer_slots_take_effect_as_leases_end_and_more_at_once(rig: Rig) -> None:

@@ -6,12 +6,11 @@ import pytest
 
 from fleet import wire
 from fleet.telemetry import slab as words
+from tests.protocol.steps import GET, OK, answer, forget_idle
 from tests.protocol.support import Drawn, Rig, pool, replica, route, version
 
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"
 KEYED = b"POST / HTTP/1.1\r\nHost: h\r\nIdempotency-Key: 7\r\nContent-Length: 4\r\n\r\nbody"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 DECLINED = b"HTTP/1.1 503 No\r\nX-Headrace-Retry: true\r\nContent-Length: 4\r\n\r\nbusy"
 BUSY = b"HTTP/1.1 503 No\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\nbusy"
 EARLY = b"HTTP/1.1 425 Too Early\r\nContent-Length: 0\r\n\r\n"
@@ -47,8 +46,7 @@ async def test_what_was_not_begun_goes_to_another_replica(
     assert sorted(asked(rig)) == ["a-1", "a-2"]
     assert client.written == b""
     assert rig.replica.message().body == (b"body" if request_ is POST else b"")
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
     (line,) = rig.logged()
     assert (line["retries"], line["retry_cause"]) == (1, "declined")
     assert rig.count(words.RETRIES) == 1
@@ -62,8 +60,7 @@ async def test_the_connection_of_a_declined_request_is_kept(rig: Rig) -> None:
     first.send(DECLINED)
     assert not first.closed
     assert len(first.protocol._replica.idle) == 1  # type: ignore[union-attr]
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_long_body_of_a_declined_request_is_not_waited_for(rig: Rig) -> None:
@@ -73,8 +70,7 @@ async def test_a_long_body_of_a_declined_request_is_not_waited_for(rig: Rig) -> 
     first = rig.replica
     first.send(b"HTTP/1.1 425 No\r\nContent-Length: 1000000\r\n\r\n" + b"a" * 70_000)
     assert first.closed == "abort"
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_busy_replica_passes_on_what_may_be_repeated_only(rig: Rig) -> None:
@@ -130,8 +126,7 @@ async def test_a_lost_connection_with(
         assert client.message().status == 502
         return
     assert sorted(asked(rig)) == ["a-1", "a-2"]
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 BODIES = {"that was kept": (100, True), "too long to be kept": (101, False)}
@@ -158,8 +153,7 @@ async def test_a_silent_replica_is_given_up_for_another(rig: Rig) -> None:
     rig.advance(60.2)
     assert len(rig.upstreams) == 2
     assert rig.upstreams[0].closed == "abort"
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_nonsense_is_asked_for_again_elsewhere(rig: Rig) -> None:
@@ -168,8 +162,7 @@ async def test_nonsense_is_asked_for_again_elsewhere(rig: Rig) -> None:
     client.send(GET)
     rig.replica.send(b"SSH-2.0-OpenSSH_9.2\r\n")
     assert len(rig.upstreams) == 2
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_the_repeat_waits_its_backoff(rig: Rig) -> None:
@@ -183,8 +176,7 @@ async def test_the_repeat_waits_its_backoff(rig: Rig) -> None:
     assert len(rig.upstreams) == 1
     rig.advance(0.15)
     assert len(rig.upstreams) == 2
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_client_that_goes_during_the_backoff_leaves_nothing(rig: Rig) -> None:
@@ -210,9 +202,7 @@ async def test_the_budget_bounds_repeats(rig: Rig) -> None:
         if not client.written:
             rig.replica.send(OK)
         statuses.append(client.message().status)
-        for r in rig.plane.directory.pools["agents"].versions["v1"].replicas.values():
-            r.close_idle()
-        rig.turn()
+        forget_idle(rig)
     assert statuses == [200, 200, 502, 502]
     assert rig.count(words.RETRIES_DENIED) == 2
 
@@ -224,8 +214,7 @@ async def test_connections_that_are_refused_cost_no_budget(rig: Rig) -> None:
     client = rig.client()
     client.send(POST)
     rig.dials.popleft().refuse()
-    rig.dials.popleft().answer().send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.dials.popleft().answer(), client)
 
 
 async def test_a_version_without_replicas_left_gives_its_repeats_to_another(rig: Rig) -> None:
@@ -265,8 +254,7 @@ async def test_a_repeat_counts_for_the_route_it_came_by(rig: Rig) -> None:
     assert once.message().status == 502
     more.send(GET)
     rig.replica.hang_up()
-    rig.replica.send(OK)
-    assert more.message().body == b"ok"
+    answer(rig.replica, more)
 
 
 async def test_no_replica_is_asked_twice_while_there_are_others(rig: Rig) -> None:
@@ -276,8 +264,7 @@ async def test_no_replica_is_asked_twice_while_there_are_others(rig: Rig) -> Non
     for _ in range(3):
         rig.replica.hang_up()
     assert sorted(asked(rig)) == ["a-1", "a-2", "a-3", "a-4"]
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_scaler_at_its_maximum_leaves_a_quarter_of_the_budget(rig: Rig) -> None:
@@ -294,9 +281,7 @@ async def test_a_scaler_at_its_maximum_leaves_a_quarter_of_the_budget(rig: Rig) 
             rig.replica.send(OK)
             rig.replica.take()
         statuses.append(client.message().status)
-        for r in rig.plane.directory.pools["agents"].versions["v1"].replicas.values():
-            r.close_idle()
-        rig.turn()
+        forget_idle(rig)
     assert statuses == [200, 502]
 
 

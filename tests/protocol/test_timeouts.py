@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 from fleet.telemetry import slab as words
+from tests.protocol.steps import GET, OK, answer
 from tests.protocol.support import Rig, replica, version
 
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"
 LATE = 0.15
 
@@ -44,8 +43,7 @@ async def test_a_part_of_a_head_behind_a_reply_has_its_time_from_the_reply_on(ri
     client = rig.client()
     client.send(GET + GET[:5])
     rig.advance(50)
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
     rig.advance(9.9)
     assert client.take() == b""
     rig.advance(LATE)
@@ -89,8 +87,7 @@ async def test_a_slow_body_above_the_least_rate_goes_on(rig: Rig) -> None:
         rig.advance(1)
         client.send(b"a" * 300)
     assert len(rig.replica.message().body) == 30000
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_body_that_may_not_be_sent_is_not_late(rig: Rig) -> None:
@@ -103,8 +100,7 @@ async def test_a_body_that_may_not_be_sent_is_not_late(rig: Rig) -> None:
     rig.advance(5)
     assert client.take() == b"", "its time had run out while nothing was read"
     client.send(b"a" * 10)
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_an_unwanted_body_that_does_not_come_ends_the_connection(rig: Rig) -> None:
@@ -128,8 +124,7 @@ async def test_a_replica_that_does_not_reply_makes_504(rig: Rig) -> None:
     assert rig.replica.closed == "abort"
     assert rig.count(words.UPSTREAM_FAILURES, 1) == 1
     client.send(GET)
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_interim_replies_do_not_put_off_the_504(rig: Rig) -> None:
@@ -150,8 +145,7 @@ async def test_the_wait_for_a_reply_begins_with_the_last_piece_of_the_body(rig: 
         client.send(b"a")
     rig.advance(59.9)
     assert client.take() == b""
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_stream_that_stands_still_is_cut(rig: Rig) -> None:
@@ -202,8 +196,7 @@ async def test_an_idle_upstream_is_closed(rig: Rig) -> None:
     client.take()
     client.send(GET)
     assert len(rig.upstreams) == 2
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
 
 
 async def test_a_wait_in_the_queue_ends_with_503_and_a_hint(rig: Rig) -> None:
@@ -221,10 +214,8 @@ async def test_a_wait_in_the_queue_ends_with_503_and_a_hint(rig: Rig) -> None:
     assert not second.half_closed
     assert rig.count(words.QUEUE_TIMEOUTS, 1) == 1
     second.send(GET)
-    rig.replica.send(OK)
-    assert first.message().body == b"ok"
-    rig.replica.send(OK)
-    assert second.message().body == b"ok"
+    answer(rig.replica, first)
+    answer(rig.replica, second)
 
 
 async def test_a_wait_without_any_replica_says_so(rig: Rig) -> None:

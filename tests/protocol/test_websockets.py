@@ -8,6 +8,7 @@ from __future__ import annotations
 from fleet.telemetry import slab as words
 from tests.protocol.messages import parse
 from tests.protocol.play import play
+from tests.protocol.steps import GET, answer
 from tests.protocol.support import Rig, replica, version
 
 ASK = (
@@ -18,8 +19,6 @@ GRANT = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 )
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
 def opened(rig: Rig) -> tuple[object, object]:
@@ -72,8 +71,7 @@ async def test_a_slot_is_held_until_it_ends(rig: Rig) -> None:
     rig.replica.hang_up()
     assert rig.clients[0].half_closed
     assert len(rig.upstreams) == 2
-    rig.replica.send(OK)
-    assert other.message().body == b"ok"
+    answer(rig.replica, other)
 
 
 async def test_a_refusal_is_a_reply_like_any_other() -> None:
@@ -84,8 +82,7 @@ async def test_a_refusal_is_a_reply_like_any_other() -> None:
         assert client.message().body == b"no"
         client.send(GET)
         assert len(rig.upstreams) == 1
-        rig.replica.send(OK)
-        assert client.message().body == b"ok"
+        answer(rig.replica, client)
         return None
 
     play(scenario)
@@ -95,8 +92,7 @@ async def test_it_waits_its_turn_behind_another_request(rig: Rig) -> None:
     client = rig.client()
     client.send(GET + ASK)
     rig.replica.take()
-    rig.replica.send(OK)
-    assert client.message().body == b"ok"
+    answer(rig.replica, client)
     assert rig.replica.message().get(b"upgrade") == b"websocket"
     rig.replica.send(GRANT)
     assert client.message().status == 101
