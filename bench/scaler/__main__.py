@@ -3,8 +3,9 @@
 python -m bench.scaler [--quick] [--seeds N] [--jobs N] [--output FILE] [--publish]
 
 In steps, for each cold start: `slo` at its defaults on the traces to learn from; settings of every
-searched policy on the same traces, of which those of its frontier stay that lie around the cost of
-`slo`; all of them on the traces reported on, with a constant size of equal cost and an oracle.
+searched policy on the same traces, at random and then in rounds near the best around the cost of
+`slo`, of which those of its frontier around that cost stay; all of them on the traces reported on,
+with a constant size of equal cost and an oracle.
 `--publish` writes the tables and pictures into the documentation.
 """
 
@@ -38,7 +39,7 @@ from bench.scaler.plan import (
 )
 from fleet.config.schema import Scale
 from scaler.policies import POLICIES
-from scaler.simulate.knobs import Setting, candidates, with_setting
+from scaler.simulate.knobs import Setting, candidates, near, with_setting
 from scaler.simulate.session import with_policy
 from scaler.simulate.tuning import Scenario, Score
 
@@ -68,7 +69,7 @@ def main() -> int:
         "seconds": round(time.monotonic() - begin),
         "quick": options.quick,
         "seeds": plan.seeds,
-        "points": plan.points,
+        "tried": plan.tried,
         "groups": {traffic.name: traffic.group for traffic in TRAFFIC},
         "learned": [traffic.name for traffic in TRAFFIC if traffic.learn],
         "cold_starts": cold_starts,
@@ -114,20 +115,31 @@ def _under(cold: str, plan: Plan, executor: Executor) -> report.ColdStart:
 def _searched(
     cold: str, plan: Plan, settings: dict[str, Scale], executor: Executor
 ) -> dict[str, list[Setting]]:
-    """Of each policy searched, the settings around our cost that no other beats."""
-    learn = [scenario(traffic, cold, plan, 1) for traffic in TRAFFIC if traffic.learn]
+    """Of each policy searched, the settings around our cost that no other beats.
+
+    The first round is drawn from all values, each later one near the best around our cost so far.
+    """
+    learn = [scenario(traffic, cold, plan, plan.learning) for traffic in TRAFFIC if traffic.learn]
     ours = [executor.submit(works.policies, one, [settings[OURS]]) for one in learn]
-    tried: dict[str, list[Setting]] = {}
-    waiting = {}
-    for name in SEARCHED:
-        tried[name] = [{}, *candidates(name, plan.points, 0)]
-        choices = [with_setting(settings[name], setting) for setting in tried[name]]
-        waiting[name] = [_parts(executor, one, choices) for one in learn]
     base = [future.result()[0].replica_hours for future in ours]
-    return {
-        name: around(_scores(tried[name], base, [_whole(parts) for parts in by_trace]), 1.0)
-        for name, by_trace in waiting.items()
-    }
+    found: dict[str, list[Score]] = {name: [] for name in SEARCHED}
+    for number in range(plan.rounds):
+        drawn = {
+            name: near(settings[name], around(found[name], 1.0), plan.points, number)
+            if number
+            else [{}, *candidates(name, plan.points, 0)]
+            for name in SEARCHED
+        }
+        waiting = {
+            name: [
+                _parts(executor, one, [with_setting(settings[name], each) for each in tried])
+                for one in learn
+            ]
+            for name, tried in drawn.items()
+        }
+        for name, by_trace in waiting.items():
+            found[name] += _scores(drawn[name], base, [_whole(parts) for parts in by_trace])
+    return {name: around(scores, 1.0) for name, scores in found.items()}
 
 
 def _scores(

@@ -7,23 +7,32 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from scaler.simulate.knobs import Setting
-from scaler.simulate.tuning import Score, frontier
+from scaler.simulate.tuning import Score
 
 Point = tuple[float, float]
 """Cost and misses."""
 
-BELOW: Final = 2
-"""Settings of a frontier kept at no more than our cost, the nearest."""
-ABOVE: Final = 1
-"""And above it."""
+ABOUT: Final = (0.92, 0.96, 1.0, 1.04, 1.08)
+"""Costs of which each has the nearest setting of a frontier kept, in times ours: what costs as much
+as ours on some traces costs some percent more or less on others."""
 
 
 def around(found: Sequence[Score], cost: float) -> list[Setting]:
-    """The settings of the frontier that lie around `cost`, the cheapest first."""
-    kept = frontier(found)
-    below = [score.setting for score in kept if score.cost <= cost][-BELOW:]
-    above = [score.setting for score in kept if score.cost > cost][:ABOVE]
-    return [*below, *above]
+    """The settings of the frontier next to `cost`, by ABOUT, the cheapest first.
+
+    A dearer setting with as many misses as a cheaper one stays: where few are missed at all, that
+    is no reason not to try it on other traces.
+    """
+    kept: list[Score] = []
+    for score in sorted(found, key=lambda score: (score.cost, score.miss_ratio)):
+        if not kept or score.miss_ratio <= kept[-1].miss_ratio:
+            kept.append(score)
+    near = {_nearest(kept, part * cost) for part in ABOUT}
+    return [kept[place].setting for place in sorted(near)]
+
+
+def _nearest(kept: Sequence[Score], cost: float) -> int:
+    return min(range(len(kept)), key=lambda place: abs(kept[place].cost - cost))
 
 
 def least_misses(points: Sequence[Point], cost: float) -> float | None:

@@ -106,14 +106,24 @@ class Plan(Struct, frozen=True, kw_only=True):
     """How much of everything."""
 
     seeds: int
+    """Of the traces reported on."""
+    learning: int
+    """Seeds of the traces to learn from."""
     points: int
-    """Settings tried for each policy."""
+    """Settings tried for each policy in each round."""
+    rounds: int
+    """Of the search: the first at random, the others near the best so far."""
     longest: float
     """Seconds of a run at most."""
 
+    @property
+    def tried(self) -> int:
+        """Settings tried for each policy, its defaults among them."""
+        return 1 + self.points * self.rounds
 
-FULL: Final = Plan(seeds=5, points=10, longest=5400.0)
-QUICK: Final = Plan(seeds=1, points=4, longest=1800.0)
+
+FULL: Final = Plan(seeds=5, learning=2, points=10, rounds=3, longest=5400.0)
+QUICK: Final = Plan(seeds=1, learning=1, points=4, rounds=2, longest=1800.0)
 
 
 def scenario(traffic: Traffic, cold_start: str, plan: Plan, seeds: int) -> Scenario:

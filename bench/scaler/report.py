@@ -41,7 +41,7 @@ class Result(TypedDict):
     seconds: int
     quick: bool
     seeds: int
-    points: int
+    tried: int
     groups: dict[str, str]
     learned: list[str]
     cold_starts: dict[str, ColdStart]
@@ -51,7 +51,7 @@ def text(result: Result) -> str:
     """All tables as Markdown."""
     lines = [
         f"Run {result['date'][:10]} in {result['seconds'] // 60 + 1} minutes: {result['seeds']} "
-        f"seeds; {result['points'] + 1} settings tried for each policy, on "
+        f"seeds; {result['tried']} settings tried for each policy, on "
         f"{', '.join(result['learned'])}; every figure below is of the other traces.",
         "",
         *_goals(result),

@@ -116,7 +116,7 @@ def result() -> report.Result:
         "seconds": 60,
         "quick": False,
         "seeds": 1,
-        "points": 1,
+        "tried": 1,
         "groups": {"azure-code": "hour", "nab": "shifting", "other": "shifting"},
         "learned": ["other"],
         "cold_starts": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.scaler.frontier import around, least_misses, named
+from scaler.simulate.knobs import Setting
 from scaler.simulate.tuning import Score
 
 
@@ -26,15 +27,27 @@ def test_the_fewest_misses_for_a_cost(
     assert found == (None if expected is None else pytest.approx(expected))
 
 
-def test_of_the_settings_tried_those_of_the_frontier_around_a_cost_stay() -> None:
-    tried = [
-        Score(setting={"knob": cost}, cost=cost, miss_ratio=miss)
-        for cost, miss in [
-            (0.5, 0.9), (0.6, 0.8), (0.7, 0.7), (0.8, 0.6), (0.9, 0.65),
-            (1.1, 0.5), (1.2, 0.4), (1.3, 0.3),
-        ]
-    ]  # fmt: skip
-    assert [setting["knob"] for setting in around(tried, 1.0)] == [0.7, 0.8, 1.1]
+def scored(*points: tuple[float, float]) -> list[Score]:
+    return [Score(setting={"knob": cost}, cost=cost, miss_ratio=misses) for cost, misses in points]
+
+
+def knobs(found: list[Setting]) -> list[float | str]:
+    return [setting["knob"] for setting in found]
+
+
+def test_of_the_settings_tried_those_of_the_frontier_next_to_costs_around_ours_stay() -> None:
+    tried = scored(
+        (0.5, 0.9), (0.91, 0.8), (0.93, 0.75), (0.99, 0.77), (1.02, 0.5), (1.05, 0.45), (1.3, 0.3)
+    )  # fmt: skip
+    assert knobs(around(tried, 1.0)) == [0.91, 0.93, 1.02, 1.05]
+
+
+def test_a_dearer_setting_stays_that_misses_as_few() -> None:
+    assert knobs(around(scored((0.9, 0.0), (1.05, 0.0), (1.1, 0.1)), 1.0)) == [0.9, 1.05]
+
+
+def test_settings_that_all_cost_more_leave_the_nearest() -> None:
+    assert knobs(around(scored((2.0, 0.5), (3.0, 0.1)), 1.0)) == [2.0]
 
 
 def test_settings_are_numbered_for_each_policy() -> None:

@@ -12,7 +12,7 @@ from fleet.config.load import load_text
 from fleet.config.schema import Scale
 from headrace.cli.app import create_cli
 from scaler.policies import POLICIES
-from scaler.simulate.knobs import KNOBS, candidates, value_of, with_setting
+from scaler.simulate.knobs import KNOBS, candidates, near, value_of, with_setting
 from scaler.simulate.session import with_policy
 from scaler.simulate.summary import Summary
 from scaler.simulate.tuning import Score, best, frontier, scores, yaml_diff
@@ -70,6 +70,30 @@ def test_candidates_are_drawn_once_each_and_by_seed() -> None:
     assert len({tuple(one.values()) for one in drawn}) == 30
     assert drawn == candidates("target", 30, 1) != candidates("target", 30, 2)
     assert len(candidates("slo", 1000, 1)) == 25
+
+
+def test_settings_near_another_lie_between_the_values_beside_its_own() -> None:
+    beside = {"router.utilization": 0.72, "stabilization": 600.0, "tolerance": 0.05}
+    drawn = near(with_policy(Scale(), "target"), [beside], 30, 1)
+    assert len({tuple(one.values()) for one in drawn}) == 30
+    for one in drawn:
+        assert 0.6 <= float(one["router.utilization"]) <= 0.8
+        assert 300.0 <= float(one["stabilization"]) <= 600.0
+        assert 0.0 <= float(one["tolerance"]) <= 0.1
+    assert drawn == near(with_policy(Scale(), "target"), [beside], 30, 1)
+
+
+def test_what_is_not_turned_is_near_what_the_configuration_says() -> None:
+    settings = with_setting(with_policy(Scale(), "apa"), {"apa.target_utilization": 0.4})
+    drawn = near(settings, [{}], 20, 1)
+    assert all(0.3 <= float(one["apa.target_utilization"]) <= 0.5 for one in drawn)
+
+
+def test_texts_are_taken_from_their_neighbours() -> None:
+    drawn = near(Scale(), [{"slo": "p95 wait 500ms"}], 20, 1)
+    assert {one["slo"] for one in drawn} == {
+        f"p95 wait {wait}" for wait in ("250ms", "500ms", "1s")
+    }
 
 
 def test_a_long_trace_counts_no_more_than_a_short_one() -> None:
