@@ -14,7 +14,8 @@ from typing import Final
 
 from fleet.telemetry import slab as words
 from router.hints import queue_hint
-from router.pool import Pool, Replica, Version, Waiter
+from router.pool import Pool, Replica, Version
+from router.waiter import Waiter
 
 TOO_MANY: Final = 429
 """The replica has refused: that says nothing of how long requests take."""

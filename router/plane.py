@@ -28,6 +28,7 @@ from fleet.wire import (
 from router.accesslog import AccessLog
 from router.admission import Admission
 from router.balance.slow_start import reshare
+from router.counters import Counters
 from router.dialling import Dialler, failure
 from router.equip import Equipment
 from router.errors import Refusal
@@ -38,7 +39,7 @@ from router.http.ports import Caller, ClientPort
 from router.http.upstream import Upstream
 from router.overload import Overload, resident_bytes, shrink_heap
 from router.peer import TrustedProxies
-from router.pool import Counters, Pool, Replica, Version
+from router.pool import Pool, Replica, Version
 from router.table import Directory, TakeToken
 from router.timers import TimerWheel
 

@@ -7,17 +7,16 @@ or what is in flight.
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from fleet.telemetry import slab as words
-from fleet.telemetry.histogram import BOUNDS
-from fleet.telemetry.slab import band_at, block_at, cell_at
+from fleet.telemetry.slab import cell_at
 from fleet.wire import PoolEntry, ReplicaEntry
 from router.budget import Budget
 from router.circuit import Circuit
 from router.classing import Classing
 from router.concurrency import Gradient2
+from router.counters import Counters
 from router.hedging import Delays
 from router.keys import replica_key
 from router.queueing import DelayWatch, Queue, queue_for
@@ -29,76 +28,7 @@ if TYPE_CHECKING:
     from router.http.ports import UpstreamPort
     from router.observer import Observer
     from router.outliers import Detector
-
-
-class Waiter(Protocol):
-    """A request in a queue; see also `router.queueing.port.Waiting`."""
-
-    queued_until: float
-    """Monotonic time at which it gives up."""
-    hash_key: bytes | None
-    """See `router.balance.Balancer.pick`."""
-    band: int
-    """Its priority class; see `router.classing`."""
-
-    @property
-    def tenant(self) -> bytes:
-        """Whose it is; empty when nobody is named."""
-        ...
-
-    def granted(self, replica: Replica) -> None:
-        """A slot of `replica` is held for it now."""
-        ...
-
-    def expired(self) -> None:
-        """It has waited long enough; it is out of the queue already."""
-        ...
-
-    def shed(self, reason: str) -> None:
-        """It gives way to others, for one of `SHED_REASONS`; it is out of the queue already."""
-        ...
-
-    def moved(self, version: Version) -> None:
-        """Its version has vanished; it waits for this one now."""
-        ...
-
-    def reclassed(self, classing: Classing) -> None:
-        """Its pool has other classes and tenants now; it is in no queue at this moment."""
-        ...
-
-    def dropped(self) -> None:
-        """Its pool has vanished; it is out of the queue already."""
-        ...
-
-
-class Counters:
-    """One worker's words of one version block."""
-
-    __slots__ = ("at", "bands_at", "row")
-
-    def __init__(self, row: memoryview, block: int) -> None:
-        self.row = row
-        self.at = block_at(block)
-        self.bands_at = band_at(block, 0)
-
-    def add(self, word: int, amount: int = 1) -> None:
-        """Add to a counter."""
-        self.row[self.at + word] += amount
-
-    def add_band(self, band: int, word: int) -> None:
-        """Add 1 to a counter of a priority class."""
-        self.row[self.bands_at + band * words.BAND_WORDS + word] += 1
-
-    def waited(self, band: int, seconds: float) -> None:
-        """Count the wait of one that got a slot from the queue."""
-        at = self.bands_at + band * words.BAND_WORDS
-        self.row[at + words.BAND_WAIT + bisect_left(BOUNDS, seconds)] += 1
-        self.row[at + words.BAND_WAIT_US] += int(seconds * 1e6)
-
-    def refused(self, band: int, reason: str) -> None:
-        """Count one refused for lack of room."""
-        self.add(words.SHED)
-        self.add_band(band, words.BAND_SHED + words.SHED_REASONS.index(reason))
+    from router.waiter import Waiter
 
 
 class Replica:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from fleet.wire import Members, PoolEntry, Table, VersionEntry
 from router.admission import Admission
 from router.circuit import circuit_of
+from router.counters import Counters
 from router.equip import Equipment
-from router.pool import Counters, Pool, Replica, Version
+from router.pool import Pool, Replica, Version
 from router.record import Record
 from router.routes import Routes
 

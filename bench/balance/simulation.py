@@ -27,7 +27,8 @@ from router.balance.least_request import LeastRequest
 from router.balance.peak_ewma import PeakEwma
 from router.balance.prequal import Prequal
 from router.balance.round_robin import RoundRobin
-from router.pool import Counters, Pool, Replica, Version
+from router.counters import Counters
+from router.pool import Pool, Replica, Version
 
 SLOTS = 100_000
 """Of the gateway, per replica: never full."""

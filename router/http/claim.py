@@ -15,12 +15,13 @@ from fleet.telemetry.histogram import BOUNDS
 from fleet.wire import LimitsEntry, TimeoutsEntry, TriesEntry
 from router.circuit import WORDS as CIRCUIT_WORDS
 from router.classing import Classing
+from router.counters import Counters
 from router.errors import Refusal, shed_refusal
 from router.http import refusals
 from router.http.head import RequestHead
 from router.http.phase import Phase
 from router.http.ports import DownstreamPort
-from router.pool import Counters, Replica, Version
+from router.pool import Replica, Version
 from router.timers import Alarm
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ class Waiting(Protocol):
     queued_until: float
     """Monotonic time at which it gives up: its deadline."""
     band: int
-    """Its priority class; 0 is the highest."""
+    """Its priority class, 0 the highest; see `router.classing`."""
 
     @property
     def tenant(self) -> bytes:
