@@ -17,21 +17,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import signal
-import sys
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
 import structlog
-import uvloop
 
 from fleet.clock import SystemClock
 from fleet.config.addresses import is_loopback, split_address
-from fleet.config.load import ConfigError, load
 from fleet.config.schema import Config
-from fleet.config.watch import changes
 from fleet.errors import HeadraceError, StoreUnavailableError
 from fleet.model import Event
 from fleet.store.client import Store
@@ -42,8 +37,7 @@ from headrace import overrides as kept
 from headrace.admin import create_app, serve
 from headrace.gateway import WorkerGateway
 from headrace.journal import LoggedRecorder
-from headrace.logging import configure_logging
-from headrace.logsink import LogSink, text_stream
+from headrace.logsink import STDOUT, LogSink
 from headrace.metrics.exposition import create_registry
 from headrace.notify import Notifier
 from headrace.operator import Operator
@@ -56,9 +50,6 @@ STATE_SAVED_EVERY = 5.0
 
 STATE_WAITED_FOR = 2.0
 """Seconds that scaling waits for the store at start, to go on from the state it left there."""
-
-STDOUT = 1
-STDERR = 2
 
 RESTORE_RETRY = 1.0
 """Seconds after which overrides that could not be read are asked for again."""
@@ -344,49 +335,3 @@ class Control:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-
-
-def run(path: Path) -> int:
-    """Run the daemon with the configuration file at `path`. Gives the exit status."""
-    _open_standard_streams()
-    _raise_descriptor_limit()
-    log = LogSink(STDERR)
-    stderr, sys.stderr = sys.stderr, text_stream(log, terminal=sys.stderr.isatty())
-    try:
-        return uvloop.run(_main(path.resolve(), log))
-    finally:
-        sys.stderr = stderr
-        log.close()
-
-
-def _open_standard_streams() -> None:
-    """Put the null device where a closed stream is: else a socket would take its number, and get
-    what is meant for the log.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-    sys.stdout = sys.stdout or os.fdopen(STDOUT, "w")
-    sys.stderr = sys.stderr or os.fdopen(STDERR, "w")
-
-
-def _raise_descriptor_limit() -> None:
-    """Each connection is a descriptor, and each replica three; the usual soft limit is 1024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-async def _main(path: Path, log: LogSink) -> int:
-    stop = asyncio.Event()
-    # before the first reading, so that no edit falls between
-    edits = changes(path, stop)
-    try:
-        config = load(path)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 1
-    configure_logging(config.log.level, config.log.format)
-    return await Control(config, path, edits, stop, log).run()

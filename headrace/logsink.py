@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+STDOUT = 1
+STDERR = 2
+
 MAX_BACKLOG = 8 * 1024 * 1024
 
 

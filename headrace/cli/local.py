@@ -29,9 +29,9 @@ def check(config: ConfigFile) -> None:
 
 def run(config: ConfigFile) -> None:
     """Run the daemon in the foreground."""
-    from headrace import control
+    from headrace import daemon
 
-    raise typer.Exit(control.run(config))
+    raise typer.Exit(daemon.run(config))
 
 
 def schema() -> None:

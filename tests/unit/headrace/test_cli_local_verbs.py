@@ -65,24 +65,24 @@ def test_version() -> None:
 def test_run_ends_as_the_daemon_does(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     ran = []
 
-    def control(path: Path) -> int:
+    def daemon(path: Path) -> int:
         ran.append(path)
         return code
 
-    stub = SimpleNamespace(run=control)
-    monkeypatch.setitem(sys.modules, "headrace.control", stub)
-    monkeypatch.setattr(headrace, "control", stub, raising=False)
+    stub = SimpleNamespace(run=daemon)
+    monkeypatch.setitem(sys.modules, "headrace.daemon", stub)
+    monkeypatch.setattr(headrace, "daemon", stub, raising=False)
     assert run("run", "agents.yml").exit_code == code
     assert ran == [Path("agents.yml")]
 
 
 def test_a_failure_to_run_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def control(path: Path) -> int:
+    def daemon(path: Path) -> int:
         raise HeadraceError(f"{path} is held by another daemon")
 
-    stub = SimpleNamespace(run=control)
-    monkeypatch.setitem(sys.modules, "headrace.control", stub)
-    monkeypatch.setattr(headrace, "control", stub, raising=False)
+    stub = SimpleNamespace(run=daemon)
+    monkeypatch.setitem(sys.modules, "headrace.daemon", stub)
+    monkeypatch.setattr(headrace, "daemon", stub, raising=False)
     result = run("run", "agents.yml")
     assert (result.exit_code, result.stderr) == (
         1,
