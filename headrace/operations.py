@@ -1,6 +1,6 @@
 """What an operator can ask of the daemon, and what it answers.
 
-The admin API, the CLI and `/metrics` are written against `Operations`; `headrace.control`
+The admin API, the CLI and `/metrics` are written against `Operations`; `headrace.operator`
 implements it.
 """
 

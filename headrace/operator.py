@@ -13,7 +13,7 @@ from fleet.clock import Clock
 from fleet.cluster import ClusterStatus
 from fleet.config.load import ConfigError, load
 from fleet.config.restart import changed_keys_needing_restart
-from fleet.config.schema import MAX_REPLICAS, MAX_WEIGHT, Config, Pool
+from fleet.config.schema import Config, Pool
 from fleet.errors import (
     HeadraceError,
     InvalidRequestError,
@@ -28,7 +28,7 @@ from headrace import status as snapshot
 from headrace.gateway import WorkerGateway
 from headrace.logging import configure_logging
 from headrace.operations import PoolStatus, ReloadResult, Status
-from headrace.overrides import Overrides, SizeOverride, WeightOverride
+from headrace.overrides import Overrides, WeightOverride
 from headrace.release import installed_version
 from headrace.shifts import Demand, Shifts
 from headrace.supervisor import Worker
@@ -141,15 +141,12 @@ class Operator:
         )
 
     def _pool_status(self, pool: str) -> PoolStatus:
-        size = self._overrides.sizes.get(pool)
-        if size is not None and not size.holds(self._clock.wall()):
-            size = None
         return snapshot.pool_status(
             pool,
             self.config.pools[pool],
             weights=self._overrides.weights_of(self.config, pool),
             weights_overridden=pool in self._overrides.weights,
-            size=size,
+            size=self._overrides.size_of(pool, self._clock.wall()),
             gateway=self._gateway,
             replicas=self._replicas,
             scaler=self._scaler,
@@ -246,22 +243,11 @@ class Operator:
 
     async def set_weights(self, pool: str, weights: Mapping[str, int] | None) -> PoolStatus:
         """See `Operations`."""
-        settings = self._pool(pool)
+        self._pool(pool)
         override: WeightOverride | None = None
         if weights is not None:
-            if not weights:
-                raise InvalidRequestError("give at least one version=weight")
-            for version, weight in weights.items():
-                if version not in settings.versions:
-                    known = ", ".join(settings.versions)
-                    raise UnknownNameError(f"pool {pool} has no version {version} (has: {known})")
-                if not 0 <= weight <= MAX_WEIGHT:
-                    raise InvalidRequestError(f"weight of {version} must be 0..{MAX_WEIGHT}")
             before = self._overrides.weights.get(pool)
-            override = WeightOverride(
-                {**(before.weights if before else {}), **weights},
-                kept.file_weights(self.config, pool),
-            )
+            override = kept.new_weights(self.config, pool, weights, before)
         self._overrides = self._overrides.with_weights(pool, override)
         self._weights_touched.add(pool)
         wanted = self._overrides.weights_of(self.config, pool)
@@ -282,14 +268,7 @@ class Operator:
         self._pool(pool)
         if snapshot.driver_kind(self.config.pools[pool]) == "static":
             raise InvalidRequestError(f"pool {pool} has static endpoints; edit them in the file")
-        if replicas is not None and not 0 <= replicas <= MAX_REPLICAS:
-            raise InvalidRequestError(f"replicas must be 0..{MAX_REPLICAS}")
-        if seconds is not None and seconds <= 0:
-            raise InvalidRequestError("the time must be above 0")
-        override: SizeOverride | None = None
-        if replicas is not None:
-            until = None if seconds is None else self._clock.wall() + seconds
-            override = SizeOverride(replicas, until)
+        override = kept.new_size(replicas, seconds, self._clock.wall())
         self._overrides = self._overrides.with_size(pool, override)
         self._sizes_touched.add(pool)
         self._scaler.set_override(pool, replicas, override.until if override else None)
@@ -310,12 +289,10 @@ class Operator:
 
     async def explain(self, pool: str, version: str | None, at: float | None) -> Sequence[Decision]:
         """See `Operations`."""
-        known = self._pool(pool).versions
-        if version is not None and version not in known:
-            raise UnknownNameError(
-                f"pool {pool} has no version {version} (has: {', '.join(known)})"
-            )
-        names = list(known) if version is None else [version]
+        settings = self._pool(pool)
+        if version is not None:
+            kept.require_version(pool, settings, version)
+        names = list(settings.versions) if version is None else [version]
         if at is None:
             found = [self._scaler.latest(pool, name) for name in names]
         else:
@@ -364,10 +341,9 @@ class Operator:
     def bounds(self, pool: str) -> Bounds:
         """What a plan for the whole cluster must know of a pool."""
         scale = self.config.pools[pool].scale
-        size = self._overrides.sizes.get(pool)
-        held = size is not None and size.holds(self._clock.wall())
+        size = self._overrides.size_of(pool, self._clock.wall())
         return Bounds(
-            most=size.replicas if size is not None and held else scale.max,
+            most=size.replicas if size else scale.max,
             lately=BUSY_FOR if scale.stabilization is None else scale.stabilization,
         )
 

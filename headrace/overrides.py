@@ -12,7 +12,8 @@ from typing import TypeVar
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder, Encoder
 
-from fleet.config.schema import MAX_REPLICAS, MAX_WEIGHT, Config
+from fleet.config.schema import MAX_REPLICAS, MAX_WEIGHT, Config, Pool
+from fleet.errors import InvalidRequestError, UnknownNameError
 
 
 class WeightOverride(Struct, frozen=True):
@@ -41,6 +42,11 @@ class Overrides(Struct, frozen=True):
 
     weights: dict[str, WeightOverride] = {}
     sizes: dict[str, SizeOverride] = {}
+
+    def size_of(self, pool: str, now: float) -> SizeOverride | None:
+        """The size that a pool is held at, at Unix time `now`."""
+        size = self.sizes.get(pool)
+        return size if size is not None and size.holds(now) else None
 
     def with_weights(self, pool: str, override: WeightOverride | None) -> Overrides:
         """With another weight override for `pool`, or none."""
@@ -111,6 +117,41 @@ def decode(data: bytes | None) -> Overrides:
 def file_weights(config: Config, pool: str) -> dict[str, int]:
     """The weights the file gives a pool's versions."""
     return {name: version.weight for name, version in config.pools[pool].versions.items()}
+
+
+def new_weights(
+    config: Config, pool: str, weights: Mapping[str, int], before: WeightOverride | None
+) -> WeightOverride:
+    """`weights` over those set before. Raises UnknownNameError and InvalidRequestError."""
+    if not weights:
+        raise InvalidRequestError("give at least one version=weight")
+    for version, weight in weights.items():
+        require_version(pool, config.pools[pool], version)
+        if not 0 <= weight <= MAX_WEIGHT:
+            raise InvalidRequestError(f"weight of {version} must be 0..{MAX_WEIGHT}")
+    return WeightOverride(
+        {**(before.weights if before else {}), **weights}, file_weights(config, pool)
+    )
+
+
+def new_size(replicas: int | None, seconds: float | None, now: float) -> SizeOverride | None:
+    """A size set at Unix time `now` for so many seconds, None: until reset. Without `replicas` it
+    is the reset. Raises InvalidRequestError.
+    """
+    if replicas is not None and not 0 <= replicas <= MAX_REPLICAS:
+        raise InvalidRequestError(f"replicas must be 0..{MAX_REPLICAS}")
+    if seconds is not None and seconds <= 0:
+        raise InvalidRequestError("the time must be above 0")
+    if replicas is None:
+        return None
+    return SizeOverride(replicas, None if seconds is None else now + seconds)
+
+
+def require_version(pool: str, settings: Pool, version: str) -> None:
+    """Raises UnknownNameError when the pool has no such version."""
+    if version not in settings.versions:
+        known = ", ".join(settings.versions)
+        raise UnknownNameError(f"pool {pool} has no version {version} (has: {known})")
 
 
 def _with(current: Mapping[str, _T], pool: str, value: _T | None) -> dict[str, _T]:
