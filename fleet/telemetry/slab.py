@@ -123,20 +123,23 @@ def worker_at() -> int:
     return _WORKER_AT
 
 
+_EMPTY: Final = (0,) * BUCKETS
+
+
 class VersionTotals(Struct, frozen=True, kw_only=True):
     """Counters of one version since it was first seen; all grow only, but for the two gauges."""
 
-    started: int
-    requests: tuple[int, ...]
+    started: int = 0
+    requests: tuple[int, ...] = (0,) * 6
     """By class: index 0 no reply, 1..5 the status's first digit."""
-    in_flight: int
+    in_flight: int = 0
     """Gauge: leases held now."""
-    queued_now: int
+    queued_now: int = 0
     """Gauge: requests waiting for a slot now."""
-    queued: int
-    shed: int
-    queue_timeouts: int
-    retries: int
+    queued: int = 0
+    shed: int = 0
+    queue_timeouts: int = 0
+    retries: int = 0
     retries_denied: int = 0
     hedges: int = 0
     hedge_wins: int = 0
@@ -144,25 +147,25 @@ class VersionTotals(Struct, frozen=True, kw_only=True):
     circuit_connections: int = 0
     circuit_pending: int = 0
     circuit_requests: int = 0
-    upstream_failures: int
-    client_aborts: int
-    bytes_in: int
-    bytes_out: int
-    released: int
-    lease_seconds: float
+    upstream_failures: int = 0
+    client_aborts: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    released: int = 0
+    lease_seconds: float = 0.0
     """Slot occupancy summed over released leases."""
-    duration: tuple[int, ...]
+    duration: tuple[int, ...] = _EMPTY
     """Histogram of whole requests: BUCKETS counts, not cumulative."""
-    duration_sum: float
-    wait: tuple[int, ...]
+    duration_sum: float = 0.0
+    wait: tuple[int, ...] = _EMPTY
     """Histogram of time in the queue; a request that never waited counts as 0."""
-    wait_sum: float
-    first_byte: tuple[int, ...]
+    wait_sum: float = 0.0
+    first_byte: tuple[int, ...] = _EMPTY
     """Histogram of time from being sent upstream to the first byte of the reply's head."""
-    first_byte_sum: float
-    chunk_gap: tuple[int, ...]
+    first_byte_sum: float = 0.0
+    chunk_gap: tuple[int, ...] = _EMPTY
     """Histogram of time between the arrivals of two parts of a reply's body."""
-    chunk_gap_sum: float
+    chunk_gap_sum: float = 0.0
 
 
 class BandTotals(Struct, frozen=True, kw_only=True):

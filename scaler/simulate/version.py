@@ -165,30 +165,15 @@ class SimVersion:
 
         The latencies of replies are not simulated: those histograms stay empty.
         """
-        nothing = (0,) * BUCKETS
         return VersionTotals(
             started=self.started,
             requests=(0, 0, self.served, 0, 0, 0),
             in_flight=self.in_flight,
             queued_now=len(self.queue),
             queued=self.waited + len(self.queue),
-            shed=0,
-            queue_timeouts=0,
-            retries=0,
-            upstream_failures=0,
-            client_aborts=0,
-            bytes_in=0,
-            bytes_out=0,
             released=self.served,
             lease_seconds=self.busy_seconds,
-            duration=nothing,
-            duration_sum=0.0,
             wait=self.waits(),
-            wait_sum=0.0,
-            first_byte=nothing,
-            first_byte_sum=0.0,
-            chunk_gap=nothing,
-            chunk_gap_sum=0.0,
         )
 
     def waits(self) -> tuple[int, ...]:

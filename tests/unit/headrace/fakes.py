@@ -46,35 +46,6 @@ def histogram(**counts: int) -> tuple[int, ...]:
     return tuple(counts.get(f"b{i}", 0) for i in range(BUCKETS))
 
 
-def totals(**changes: Any) -> VersionTotals:
-    """Counters that are zero but for `changes`."""
-    zero = VersionTotals(
-        started=0,
-        requests=(0, 0, 0, 0, 0, 0),
-        in_flight=0,
-        queued_now=0,
-        queued=0,
-        shed=0,
-        queue_timeouts=0,
-        retries=0,
-        upstream_failures=0,
-        client_aborts=0,
-        bytes_in=0,
-        bytes_out=0,
-        released=0,
-        lease_seconds=0.0,
-        duration=histogram(),
-        duration_sum=0.0,
-        wait=histogram(),
-        wait_sum=0.0,
-        first_byte=histogram(),
-        first_byte_sum=0.0,
-        chunk_gap=histogram(),
-        chunk_gap_sum=0.0,
-    )
-    return replace(zero, **changes)
-
-
 def one_class(shed: int = 0, name: str = "default") -> tuple[ClassStatus, ...]:
     """The one class of a pool without classes, `shed` requests refused by a full queue."""
     refused = (shed,) + (0,) * (len(SHED_REASONS) - 1)
@@ -97,7 +68,7 @@ def version_status(**changes: Any) -> VersionStatus:
         in_flight=0,
         queued=0,
         slots=8,
-        totals=totals(),
+        totals=VersionTotals(),
         classes=one_class(),
     )
     return replace(usual, **changes)
@@ -201,7 +172,7 @@ SUPPORT = PoolStatus(
         version_status(
             in_flight=5,
             queued=3,
-            totals=totals(
+            totals=VersionTotals(
                 started=1008,
                 requests=(2, 0, 990, 0, 4, 4),
                 in_flight=5,
@@ -310,7 +281,7 @@ STATUS = Status(
         ),
     ),
     pools=(SUPPORT,),
-    unrouted=totals(requests=(0, 0, 0, 0, 9, 0), started=9, duration=histogram(b0=9)),
+    unrouted=VersionTotals(requests=(0, 0, 0, 0, 9, 0), started=9, duration=histogram(b0=9)),
     reloads=2,
     reloads_rejected=1,
     log_lines_dropped=4,

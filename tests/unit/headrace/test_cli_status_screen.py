@@ -24,12 +24,11 @@ from tests.unit.headrace.fakes import (
     SUPPORT,
     ejection,
     histogram,
-    totals,
     version_status,
 )
 
-EARLIER = totals(requests=(1, 0, 100, 0, 3, 2), duration=histogram(b6=106))
-LATER = totals(requests=(2, 0, 140, 0, 3, 7), duration=histogram(b6=106, b8=46))
+EARLIER = VersionTotals(requests=(1, 0, 100, 0, 3, 2), duration=histogram(b6=106))
+LATER = VersionTotals(requests=(2, 0, 140, 0, 3, 7), duration=histogram(b6=106, b8=46))
 
 SPANS: dict[str, tuple[VersionTotals | None, VersionTotals, Figures]] = {
     "what came since": (
@@ -62,7 +61,7 @@ def test_rate() -> None:
 
 
 def test_since_start() -> None:
-    assert since_start(totals()) == Figures(requests=0, errors=0, p95=None)
+    assert since_start(VersionTotals()) == Figures(requests=0, errors=0, p95=None)
     assert since_start(LATER).requests == 152
 
 

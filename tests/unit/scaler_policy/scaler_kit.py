@@ -59,30 +59,11 @@ def totals(
     wait: Sequence[int] = (0,) * BUCKETS,
     first_byte: Sequence[int] = (0,) * BUCKETS,
 ) -> VersionTotals:
-    zeros = (0,) * BUCKETS
     return VersionTotals(
-        started=0,
-        requests=(0,) * 6,
         in_flight=in_flight,
         queued_now=queued,
-        queued=0,
-        shed=0,
-        queue_timeouts=0,
-        retries=0,
-        upstream_failures=0,
-        client_aborts=0,
-        bytes_in=0,
-        bytes_out=0,
-        released=0,
-        lease_seconds=0.0,
-        duration=zeros,
-        duration_sum=0.0,
         wait=tuple(wait),
-        wait_sum=0.0,
         first_byte=tuple(first_byte),
-        first_byte_sum=0.0,
-        chunk_gap=zeros,
-        chunk_gap_sum=0.0,
     )
 
 
