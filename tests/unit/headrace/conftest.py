@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+import structlog
 from aiohttp.test_utils import TestClient, TestServer
 
 from headrace.admin import create_app, serve
@@ -52,3 +54,14 @@ def daemon(operations: FakeOperations, token: str | None = None) -> Iterator[str
 def start_daemon() -> Iterator[Callable[..., str]]:
     with contextlib.ExitStack() as stack:
         yield lambda operations, token=None: stack.enter_context(daemon(operations, token))
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """What a test configures of the log ends with it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
