@@ -18,7 +18,7 @@ import pytest
 
 from fleet import wire
 from fleet.telemetry import slab as words
-from fleet.telemetry.slab import ROW_WORDS, block_at, cell_at, worker_at
+from fleet.telemetry.slab import block_at, cell_at, worker_at
 from router import plane as plane_module
 from router.accesslog import AccessLog
 from router.http import claim as claim_module
@@ -39,6 +39,7 @@ from router.http2.connection import Connection
 from router.plane import Plane
 from router.pool import Replica
 from tests.protocol.messages import Message, parse
+from tests.support.rows import row
 
 TIMEOUTS = wire.TimeoutsEntry(
     header=10, body=30, keep_alive=75, connect=2, first_byte=60, stream_idle=20,
@@ -296,7 +297,7 @@ class Rig:
         self.log: list[dict[str, Any]] = []
         self._later: deque[Callable[[], None]] = deque()
         self._turning = False
-        self.row = memoryview(bytearray(ROW_WORDS * 8)).cast("Q")
+        self.row = row()
         log = AccessLog(self._logged, lambda: 0, self.row)
         self.plane = ScriptedPlane(self.row, self.told.append, log)
         self.plane.rig = self

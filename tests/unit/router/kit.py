@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from fleet import wire
-from fleet.telemetry.slab import ROW_WORDS
 from router.admission import Admission
 from router.classing import Classing
 from router.equip import Equipment
 from router.pool import Pool, Replica, Version
 from router.table import Directory
-
-
-def row() -> memoryview:
-    return memoryview(bytearray(ROW_WORDS * 8)).cast("Q")
+from tests.support.rows import row
 
 
 def replica_entry(number: int, *, slots: int = 1, **changes: object) -> wire.ReplicaEntry:

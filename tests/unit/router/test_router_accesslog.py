@@ -8,7 +8,7 @@ from fleet.telemetry import slab as words
 from fleet.telemetry.slab import worker_at
 from router.accesslog import MAX_BACKLOG, AccessLog
 from router.errors import Refusal
-from tests.unit.router.kit import row
+from tests.support.rows import row
 
 
 @pytest.fixture
