@@ -49,7 +49,7 @@ def scripted(*sizes: tuple[float, int]) -> Any:
 def test_waits_are_those_of_erlangs_formula(case: Mapping[str, float]) -> None:
     """Within 5 %, over 800,000 requests: waits are correlated, so it takes so many."""
     servers, offered = int(case["servers"]), case["offered"]
-    endless = setup(initial=servers, queue_limit=10**6, queue_timeout=1e9, scale=Scale(tick="60s"))
+    endless = setup(initial=servers, queue_limit=10**6, queue_timeout=1e9, scale=Scale(tick="1h"))
     runs = [
         simulate(endless, poisson(offered, 1.0, 200_000 / offered, seed), fixed(servers))
         for seed in range(4)
