@@ -14,11 +14,14 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp import WSMsgType, web
 from edge_kit import DEADLINE, Client, address
 
 from tests.support.daemon import Daemon, daemon
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MiB = 1 << 20
 SIZES = [0, 1, 125, 126, 127, 65535, 65536, MiB, 16 * MiB]
@@ -63,6 +66,12 @@ async def echoing(directory: Path) -> AsyncIterator[Daemon]:
         await runner.cleanup()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
+    async with echoing(tmp_path_factory.mktemp("echo")) as daemon_:
+        yield daemon_
+
+
 def frame(kind: int, payload: bytes, *, final: bool = True) -> bytes:
     """A client's frame (RFC 6455 section 5.2); the mask of zeros leaves the payload legible."""
     size = len(payload)
@@ -99,9 +108,8 @@ class Raw(Client):
             return first & 0x0F, await self._reader.readexactly(size)
 
 
-async def test_messages_of_every_size_come_back(tmp_path: Path) -> None:
+async def test_messages_of_every_size_come_back(running: Daemon) -> None:
     async with (
-        echoing(tmp_path) as running,
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{running.url}/ws", max_msg_size=0) as socket,
     ):
@@ -114,8 +122,8 @@ async def test_messages_of_every_size_come_back(tmp_path: Path) -> None:
                 assert await socket.receive_str() == "ä" * (size // 2), f"{size} bytes of text"
 
 
-async def test_frames_pass_as_they_are_in_whatever_pieces(tmp_path: Path) -> None:
-    async with echoing(tmp_path) as running, Raw(await address(running)) as client:
+async def test_frames_pass_as_they_are_in_whatever_pieces(running: Daemon) -> None:
+    async with Raw(await address(running)) as client:
         await client.open()
         sent = (
             frame(PING, b"are you there")
@@ -144,21 +152,20 @@ async def test_frames_pass_as_they_are_in_whatever_pieces(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 3000, 4999])
-async def test_close_codes_pass_both_ways(tmp_path: Path, code: int) -> None:
-    async with echoing(tmp_path) as running:
-        async with Raw(await address(running)) as client:
-            await client.open()
-            client.writer.write(frame(CLOSE, struct.pack("!H", code) + b"bye"))
-            kind, payload = await client.frame()
-            assert (kind, payload[:2]) == (CLOSE, struct.pack("!H", code))
-            assert await client.rest() == b""
-        async with Raw(await address(running)) as client:
-            await client.open()
-            client.writer.write(frame(TEXT, b"close %d" % code))
-            answer = struct.pack("!H", code) + b"asked for"
-            assert await client.frame() == (CLOSE, answer)
-            client.writer.write(frame(CLOSE, answer))
-            assert await client.rest() == b""
+async def test_close_codes_pass_both_ways(running: Daemon, code: int) -> None:
+    async with Raw(await address(running)) as client:
+        await client.open()
+        client.writer.write(frame(CLOSE, struct.pack("!H", code) + b"bye"))
+        kind, payload = await client.frame()
+        assert (kind, payload[:2]) == (CLOSE, struct.pack("!H", code))
+        assert await client.rest() == b""
+    async with Raw(await address(running)) as client:
+        await client.open()
+        client.writer.write(frame(TEXT, b"close %d" % code))
+        answer = struct.pack("!H", code) + b"asked for"
+        assert await client.frame() == (CLOSE, answer)
+        client.writer.write(frame(CLOSE, answer))
+        assert await client.rest() == b""
 
 
 async def test_a_client_that_does_not_read_stalls_its_agent_and_costs_no_memory(
