@@ -256,6 +256,8 @@ async def test_workers_of_a_queue_follow_the_backlog(tmp_path: Path) -> None:
                             str(ROOT / "examples/worker.py"),
                             "--stream",
                             "jobs:summarize",
+                            "--latency",
+                            "100ms",
                         ],
                     }
                 },

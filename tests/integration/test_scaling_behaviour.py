@@ -28,7 +28,7 @@ def shifting(v1: int, v2: int, **scale: Any) -> dict[str, Any]:
         concurrency=2,
         versions={"v1": {"weight": v1}, "v2": {"weight": v2}},
         queue={"limit": 500, "timeout": "20s"},
-        scale={"min": 4, "max": 12, "policy": "target", **scale},
+        scale={"min": 4, "max": 12, "policy": "target", "tick": "200ms", **scale},
     )
 
 
@@ -82,10 +82,10 @@ async def test_a_weight_that_waits_too_long_moves_and_says_so(tmp_path: Path) ->
 
 async def test_a_dry_run_decides_and_changes_nothing(tmp_path: Path) -> None:
     config = one_pool(
-        driver=agent("--latency", "200ms", "--concurrency", "1"),
+        driver=agent("--latency", "50ms", "--concurrency", "1"),
         concurrency=1,
         queue={"limit": 100, "timeout": "20s"},
-        scale={"min": 1, "max": 4, "policy": "target", "dry_run": True},
+        scale={"min": 1, "max": 4, "policy": "target", "tick": "200ms", "dry_run": True},
     )
     async with daemon(tmp_path, config) as running, aiohttp.ClientSession() as session:
         await running.until_ready("support", 1)
