@@ -92,16 +92,9 @@ class Doors:
         shutdown = SHUTDOWN_TIMEOUT if context is not None else None
         plane = self._plane
         tls = context is not None
-        if sock.family == socket.AF_UNIX:
-            return await loop.create_unix_server(
-                lambda: client_protocol(plane, None, tls=tls),
-                sock=sock,
-                backlog=BACKLOG,
-                ssl=context,
-                ssl_handshake_timeout=handshake,
-                ssl_shutdown_timeout=shutdown,
-            )
-        return await loop.create_server(
+        unix = sock.family == socket.AF_UNIX
+        create = loop.create_unix_server if unix else loop.create_server
+        return await create(
             lambda: client_protocol(plane, None, tls=tls),
             sock=sock,
             backlog=BACKLOG,
