@@ -49,7 +49,9 @@ class Budget:
             marks.popleft()
 
     def room(self, now: float, requests: int) -> float:
-        """Tries that may be made now; below 1 there is room for none."""
+        """Tries that may be made at `now` (monotonic seconds) after so many requests of the pool;
+        below 1 there is room for none.
+        """
         self.mark(now, requests)
         _, requests_then, spent_then = self._marks[0]
         entry = self._entry
@@ -59,7 +61,7 @@ class Budget:
         return allowed - (self._spent - spent_then)
 
     def take(self, now: float, requests: int) -> bool:
-        """Spend one try if there is room for it."""
+        """Spend one try if there is `room` for it."""
         if self.room(now, requests) < 1.0:
             return False
         self._spent += 1

@@ -52,7 +52,9 @@ class Alarm:
 
 
 class TimerWheel:
-    """`slots` slots of `tick` seconds. `advance(now)` is to be called about every `tick`."""
+    """`slots` slots of `tick` seconds. `advance(now)` is to be called about every `tick`, with the
+    monotonic time.
+    """
 
     def __init__(self, now: float, tick: float = 0.05, slots: int = 64) -> None:
         self.tick = tick

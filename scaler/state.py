@@ -61,7 +61,7 @@ _decode: Final = msgspec.json.Decoder(Saved).decode
 
 
 def save(pools: Mapping[str, PoolState], *, wall: float, monotonic: float) -> bytes:
-    """The state of all pools as JSON."""
+    """The state of all pools as JSON; `wall` (Unix time) and `monotonic` are the clocks now."""
     return _encode(Saved(wall=wall, monotonic=monotonic, pools=pools))
 
 

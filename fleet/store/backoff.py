@@ -13,14 +13,14 @@ class Backoff:
     """
 
     def __init__(self, first: float, limit: float, random: Callable[[], float]) -> None:
-        """`random` draws from [0, 1)."""
+        """`first` and `limit` in seconds; `random` draws from [0, 1)."""
         self._first = first
         self._limit = limit
         self._random = random
         self._next = first
 
     def delay(self) -> float:
-        """The next delay."""
+        """The next delay, in seconds."""
         ceiling = self._next
         self._next = min(self._limit, ceiling * 2)
         return ceiling * (0.5 + 0.5 * self._random())

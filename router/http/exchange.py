@@ -134,7 +134,7 @@ class Exchange(Relay):
             self._further().watch(self._version)
 
     def send_to(self, upstream: UpstreamPort, now: float) -> None:
-        """Send what there is of the request."""
+        """Send what there is of the request, at `now` (monotonic seconds)."""
         pieces = self._body
         assert pieces is not None
         upstream.send(self, now)
@@ -174,7 +174,9 @@ class Exchange(Relay):
     def adopt(
         self, replica: Replica, leased_at: float, upstream: UpstreamPort | None, sent_at: float
     ) -> None:
-        """Go on with the lease of a hedge, and its connection unless that is being made yet."""
+        """Go on with the lease of a hedge, and its connection unless that is being made yet; both
+        times are monotonic seconds.
+        """
         mine, self.upstream = self.upstream, upstream
         if mine is not None:
             self._further().first_sent_at = self.sent_at

@@ -24,7 +24,7 @@ W = TypeVar("W", bound=Waiting)
 
 
 class Queue(Protocol[W]):
-    """A queue of one version."""
+    """A queue of one version. All times are monotonic seconds."""
 
     def __len__(self) -> int: ...
 

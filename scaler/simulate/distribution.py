@@ -29,7 +29,7 @@ class Distribution(Struct, frozen=True):
     """Seconds."""
 
     def sample(self, rng: Random) -> float:
-        """One length."""
+        """One length, in seconds."""
         return SHAPES[self.shape].draw(rng, *self.parameters)
 
     def samples(self, count: int, rng: Random) -> array[float]:
