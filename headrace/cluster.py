@@ -53,7 +53,7 @@ def member(
     return Member(
         Settings(cluster=cluster.name, member=seat.member, lease=cluster.lease),
         secrets.token_hex(4),
-        store=ClusterStore(store, cluster.name),
+        store=ClusterStore(store),
         seat=seat,
         scaler=scaler,
         configure=configure,

@@ -30,9 +30,9 @@ from fleet.config.schema import Config
 from fleet.errors import HeadraceError, StoreUnavailableError
 from fleet.model import Event
 from fleet.store.client import Store
-from fleet.store.cluster import overrides_name
+from fleet.store.cluster import OVERRIDES
 from fleet.store.embedded import EmbeddedStore
-from headrace import cluster
+from headrace import cluster, ownership
 from headrace import overrides as kept
 from headrace.admin import create_app, serve
 from headrace.gateway import WorkerGateway
@@ -92,6 +92,7 @@ class Control:
         self._store = Store(
             self._store_url,
             self._clock,
+            keys=ownership.keys(config.cluster),
             member=cluster.member_name(config.cluster) if config.cluster else None,
             on_event=self._event,
         )
@@ -124,7 +125,6 @@ class Control:
             counts=seat.counts if seat else self._replicas.counts,
             pack=self._gateway.pack,
         )
-        self._overrides_name = overrides_name(config.cluster.name if config.cluster else None)
         self.operator = Operator(
             path,
             config,
@@ -136,7 +136,6 @@ class Control:
             log_lines_dropped=lambda: self._sink.dropped + log.dropped,
             clock=self._clock,
             recorder=self._recorder,
-            overrides_name=self._overrides_name,
             cluster=lambda: self._member.status() if self._member else None,
         )
         self._member = (
@@ -203,7 +202,9 @@ class Control:
                     await self._embedded.start()
                 except StoreUnavailableError as error:
                     _log.error("no store; decisions are kept in memory only", reason=str(error))
-            await self._store.start()
+                await self._store.start()
+            else:
+                await self._store.start(ownership.claim(config.cluster, self._state_dir))
             stack.push_async_callback(self._store.stop)
             # again, so that replicas stop before the store that they and the journal use
             stack.push_async_callback(self._stop_replicas)
@@ -259,7 +260,7 @@ class Control:
         await self._scaler.run(self._stop)
 
     async def _restore_overrides(self) -> None:
-        await self.operator.restore(kept.decode(await self._store.get(self._overrides_name)))
+        await self.operator.restore(kept.decode(await self._store.get(OVERRIDES)))
 
     async def _restore_late(self) -> None:
         """Take up what was set by hand whenever the store answers at last."""

@@ -139,6 +139,7 @@ class Status(Struct, frozen=True, kw_only=True):
     store: str
     """Where the store is, without credentials."""
     store_connected: bool
+    """It answers, and its keys are this daemon's."""
     workers: tuple[WorkerStatus, ...]
     pools: tuple[PoolStatus, ...]
     unrouted: VersionTotals
@@ -147,6 +148,8 @@ class Status(Struct, frozen=True, kw_only=True):
     reloads_rejected: int = 0
     log_lines_dropped: int = 0
     refused: RefusedConnections = RefusedConnections()
+    store_owner: str | None = None
+    """The other daemon that the keys in the store belong to, so that this one must do without."""
     cluster: ClusterStatus | None = None
     """None: this daemon is not one of several."""
 

@@ -23,6 +23,7 @@ from fleet.errors import (
 from fleet.model import Decision, Event, Replica
 from fleet.ports import Recorder
 from fleet.store.client import Store
+from fleet.store.cluster import OVERRIDES
 from headrace import overrides as kept
 from headrace import status as snapshot
 from headrace.gateway import WorkerGateway
@@ -55,10 +56,8 @@ class Operator:
         log_lines_dropped: Callable[[], int],
         clock: Clock,
         recorder: Recorder,
-        overrides_name: str = "overrides",
         cluster: Callable[[], ClusterStatus | None] = lambda: None,
     ) -> None:
-        """`overrides_name` is where the store keeps what is set by hand."""
         self.config = config
         self._started_with = config
         self._path = path
@@ -70,7 +69,6 @@ class Operator:
         self._log_lines_dropped = log_lines_dropped
         self._clock = clock
         self._recorder = recorder
-        self._overrides_name = overrides_name
         self._cluster = cluster
         self._overrides = Overrides()
         self.restored = False
@@ -130,6 +128,7 @@ class Operator:
             draining=self._draining,
             store=self._store.display,
             store_connected=self._store.connected,
+            store_owner=str(self._store.rival) if self._store.rival else None,
             workers=snapshot.workers(gateway),
             pools=tuple(self._pool_status(pool) for pool in self.config.pools),
             unrouted=gateway.slab.version(0),
@@ -365,7 +364,7 @@ class Operator:
             _log.warning("kept for the next start only once the store has answered")
             return
         try:
-            await self._store.set(self._overrides_name, kept.encode(self._overrides))
+            await self._store.set(OVERRIDES, kept.encode(self._overrides))
         except StoreUnavailableError as error:
             _log.warning("not kept for the next start", reason=str(error))
 

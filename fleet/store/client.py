@@ -3,15 +3,18 @@
 Nothing waits for it. Records are kept in memory while it is away and sent when it is back; only
 an explicit read or write of state fails without it, within `TIMEOUT`.
 
-Keys, all below `headrace:`
+Keys, all below `headrace:`, or `headrace:cluster:NAME:` for the members of a cluster:
 
 | key | type | holds |
 |---|---|---|
-| `headrace:decisions` | stream, about 10,000 newest | `id`: the record's id, `json`: a `Decision` |
-| `headrace:events` | stream, about 10,000 newest | `id`: the record's id, `json`: an `Event` |
-| `headrace:members:POOL` | hash, replaced as a whole | replica name to a `Replica` in JSON |
-| `headrace:members:POOL@MEMBER` | the same | those of one member of a cluster |
-| `headrace:state:NAME` | string | what `set(NAME, ...)` was given: overrides, scaler state |
+| `decisions` | stream, about 10,000 newest | `id`: the record's id, `json`: a `Decision` |
+| `events` | stream, about 10,000 newest | `id`: the record's id, `json`: an `Event` |
+| `members:POOL` | hash, replaced as a whole | replica name to a `Replica` in JSON |
+| `members:POOL@MEMBER` | the same | those of one member of a cluster |
+| `owner`, `owner:MEMBER` | string | the daemon that these keys belong to (`fleet.store.claim`) |
+| `state:NAME` | string | what `set(NAME, ...)` was given: overrides, scaler state |
+
+A daemon that does not own them leaves all of them alone, and goes on as if the store were away.
 
 A record whose confirmation was lost with the connection is sent again, so a stream may hold it
 twice; readers tell by `id` and show it once.
@@ -23,7 +26,7 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -37,38 +40,43 @@ from fleet.errors import StoreUnavailableError
 from fleet.model import Decision, Event, Replica
 from fleet.store.address import redacted
 from fleet.store.backoff import Backoff
+from fleet.store.claim import LOOKED_EVERY, RENEWED_EVERY, Claim, Owner
+from fleet.store.history import bodies, newest
 from fleet.store.journal import Journal, Record
+from fleet.store.scripts import CLAIM, DELETE, GUARD, RELEASE, REPLACE, SET
 
-DECISIONS: Final = "headrace:decisions"
-EVENTS: Final = "headrace:events"
-MEMBERS: Final = "headrace:members:"
-STATE: Final = "headrace:state:"
+KEYS: Final = "headrace:"
+DECISIONS: Final = "decisions"
+EVENTS: Final = "events"
+MEMBERS: Final = "members:"
+STATE: Final = "state:"
 
 TIMEOUT: Final = 1.0
 """Longest wait for one answer, in seconds."""
-HEARTBEAT: Final = 2.0
-"""Longest silence before an idle connection is checked, in seconds."""
+HEARTBEAT: Final = RENEWED_EVERY
+"""Seconds between two checks of the connection and of whose the keys are."""
 GRACE: Final = 1.0
 """A store not reached this long after the start is reported lost, in seconds."""
 STREAM_LENGTH: Final = 10_000
 BATCH: Final = 500
-PAGE: Final = 500
 
 _FAILURES: Final = (RedisError, OSError, TimeoutError)
 _encode: Final = msgspec.json.Encoder().encode
 _decision: Final = msgspec.json.Decoder(Decision)
 _event: Final = msgspec.json.Decoder(Event)
 
-Page = Sequence[tuple[bytes, dict[bytes, bytes]]]
-"""Entries of a stream: id, fields."""
 _B = TypeVar("_B", Decision, Event)
+
+
+class _TakenError(Exception):
+    """The keys are another daemon's."""
 
 
 class Store:
     """One store, connected in the background; a `fleet.ports.Recorder`.
 
-    `on_event` gets `store.lost` and `store.connected`; by default they are recorded like any
-    other event.
+    `on_event` gets `store.lost`, `store.taken` and `store.connected`; by default they are
+    recorded like any other event.
     """
 
     def __init__(
@@ -76,13 +84,16 @@ class Store:
         url: str,
         clock: Clock,
         *,
+        keys: str = KEYS,
         member: str | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         """`url` is redis://, rediss:// or unix://. ValueError when it is none of them.
 
-        `member` keeps this daemon's membership apart from that of others in its cluster.
+        `keys` is what every key begins with; `member` keeps this daemon's membership apart from
+        that of others in its cluster.
         """
+        self.keys = keys
         self.display = redacted(url)
         self.connected = False
         self._clock = clock
@@ -104,6 +115,9 @@ class Store:
         self._reached = asyncio.Event()
         self._lost_since: float | None = None
         self._told_lost = False
+        self._claim: Claim | None = None
+        self._checked = 0.0
+        self._told_rival: Owner | None = None
         self._task: asyncio.Task[None] | None = None
         # A flag besides the cancellation: `asyncio.wait_for`, used inside the client, may swallow
         # a cancellation that meets its result (until Python 3.12).
@@ -123,8 +137,14 @@ class Store:
         """Records lost for good because the store was away too long."""
         return self._journal.dropped
 
-    async def start(self) -> None:
-        """Begin to connect; returns at once."""
+    @property
+    def rival(self) -> Owner | None:
+        """The other daemon that the keys belong to, if there is one."""
+        return self._claim.rival if self._claim is not None else None
+
+    async def start(self, claim: Claim | None = None) -> None:
+        """Begin to connect; returns at once. Without a `claim` nobody else can have the keys."""
+        self._claim = claim
         self._lost_since = self._clock.monotonic()
         self._task = asyncio.create_task(self._run(), name="store")
 
@@ -138,6 +158,10 @@ class Store:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+        if self.connected and self._claim is not None:
+            with contextlib.suppress(*_FAILURES):
+                async with asyncio.timeout(timeout):
+                    await self._eval(RELEASE, [self._claim.key], [self._claim.mine])
         self.connected = False
         self._reached.clear()
         await self._redis.aclose()
@@ -190,27 +214,42 @@ class Store:
 
     async def get(self, name: str) -> bytes | None:
         """The state kept under `name`; None when there is none. Raises StoreUnavailableError."""
-        value: bytes | None = await self._ask(self._redis.get(STATE + name))
+        value: bytes | None = await self._ask(lambda: self._redis.get(self.keys + STATE + name))
         return value
 
     async def set(self, name: str, value: bytes) -> None:
         """Keep `value` under `name`. Raises StoreUnavailableError."""
-        await self._ask(self._redis.set(STATE + name, value))
+        await self._ask(lambda: self._write(SET, self.keys + STATE + name, [value]))
 
     async def delete(self, name: str) -> None:
         """Forget the state kept under `name`, if any. Raises StoreUnavailableError."""
-        await self._ask(self._redis.delete(STATE + name))
+        await self._ask(lambda: self._write(DELETE, self.keys + STATE + name, []))
 
     async def evaluate(
         self, script: str, keys: Sequence[str], arguments: Sequence[bytes | str]
     ) -> Any:
         """Run a Lua script, which happens at once or not at all. Raises StoreUnavailableError."""
-        return await self._ask(self._redis.eval(script, len(keys), *keys, *arguments))
+        return await self._ask(lambda: self._eval(script, keys, arguments))
+
+    async def _eval(
+        self, script: str, keys: Sequence[str], arguments: Sequence[bytes | str]
+    ) -> Any:
+        return await self._redis.eval(script, len(keys), *keys, *arguments)
+
+    async def _write(self, script: str, key: str, arguments: Sequence[bytes | str]) -> None:
+        """Run a script on `key`, unless the keys are another daemon's."""
+        if self._claim is None:
+            await self._eval(script, [key], arguments)
+        else:
+            await self._eval(GUARD + script, [key, self._claim.key], [*arguments, self._claim.mine])
 
     async def _run(self) -> None:
         while not self._stopping:
             try:
                 await self._serve()
+            except _TakenError:
+                self._stand_aside()
+                await asyncio.sleep(LOOKED_EVERY)
             except _FAILURES as error:
                 self._lose(error)
                 await asyncio.sleep(self._backoff.delay())
@@ -221,23 +260,40 @@ class Store:
         A store that answers but takes no writes (out of memory, read only) counts as lost: it is
         connected only once the backlog is through.
         """
-        await self._ping()
+        await self._check()
         self._unpublished.update(self._members)
         await self._flush()
         self._find()
         while not self._stopping:
+            rest = self._checked + HEARTBEAT - self._clock.monotonic()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT):
+                async with asyncio.timeout(rest):
                     await self._wake.wait()
-            if self._suspect or not self._wake.is_set():
-                await self._ping()
+            if self._suspect or self._clock.monotonic() >= self._checked + HEARTBEAT:
+                await self._check()
             self._wake.clear()
             await self._flush()
 
-    async def _ping(self) -> None:
+    async def _check(self) -> None:
+        """Whether the store answers and, with a claim, the keys are this daemon's."""
         async with asyncio.timeout(TIMEOUT):
-            await self._redis.ping()
+            if self._claim is None:
+                await self._redis.ping()
+            else:
+                await self._renew(self._claim)
         self._suspect = False
+        self._checked = self._clock.monotonic()
+
+    async def _renew(self, claim: Claim) -> None:
+        """Raises _TakenError."""
+        for _ in range(2):
+            value = await self._eval(CLAIM, [claim.key], claim.attempt())
+            claim.answered(value.decode(errors="replace"), self._clock.monotonic())
+            if claim.held:
+                return
+            if not claim.may_take:
+                break
+        raise _TakenError
 
     async def _flush(self) -> None:
         while self._unpublished or len(self._journal):
@@ -248,12 +304,10 @@ class Store:
         while self._unpublished:
             pool = next(iter(self._unpublished))
             replicas = self._members[pool]
-            key = MEMBERS + pool + self._of_member
-            async with asyncio.timeout(TIMEOUT), self._redis.pipeline(transaction=True) as pipe:
-                pipe.delete(key)
-                if replicas:
-                    pipe.hset(key, mapping={r.name: _encode(r) for r in replicas})
-                await pipe.execute()
+            key = self.keys + MEMBERS + pool + self._of_member
+            pairs = [text for r in replicas for text in (r.name, _encode(r))]
+            async with asyncio.timeout(TIMEOUT):
+                await self._write(REPLACE, key, pairs)
             if self._members[pool] is replicas:
                 self._unpublished.discard(pool)
 
@@ -264,7 +318,7 @@ class Store:
             async with asyncio.timeout(TIMEOUT), self._redis.pipeline(transaction=False) as pipe:
                 for record in batch:
                     pipe.xadd(
-                        DECISIONS if isinstance(record.body, Decision) else EVENTS,
+                        self.keys + (DECISIONS if isinstance(record.body, Decision) else EVENTS),
                         {"id": record.id, "json": _encode(record.body)},
                         maxlen=STREAM_LENGTH,
                     )
@@ -285,6 +339,7 @@ class Store:
         self.connected = True
         self._lost_since = None
         self._told_lost = False
+        self._told_rival = None
         self._reached.set()
         self._tell("store.connected", f"store {self.display} is connected")
 
@@ -298,13 +353,28 @@ class Store:
             self._told_lost = True
             self._tell("store.lost", f"store {self.display} is lost: {_reason(error)}")
 
+    def _stand_aside(self) -> None:
+        self.connected = False
+        self._reached.clear()
+        claim = self._claim
+        if claim is None or claim.rival is None or claim.rival == self._told_rival:
+            return
+        self._told_rival = claim.rival
+        self._tell(
+            "store.taken",
+            f"store {self.display} is used by another daemon, {claim.rival}: this one goes on "
+            f"without it until that is gone; {claim.remedy}",
+        )
+
     def _tell(self, kind: str, message: str) -> None:
         self._on_event(Event(at=self._clock.wall(), kind=kind, message=message))
 
-    async def _ask(self, answer: Awaitable[Any]) -> Any:
+    async def _ask(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        if self._claim is not None and not self._claim.held:
+            raise StoreUnavailableError(f"store {self.display} is not this daemon's to use")
         try:
             async with asyncio.timeout(TIMEOUT):
-                return await answer
+                return await ask()
         except _FAILURES as error:
             self._suspect = True
             self._wake.set()
@@ -320,30 +390,18 @@ class Store:
         keep: Callable[[_B], bool],
         limit: int,
     ) -> list[_B]:
-        """Up to `limit` bodies that `keep` accepts: unsent ones, then page by page the stream's."""
-        own = {r.id: body for r in recent if isinstance(body := r.body, decoder.type)}
-        if not self.connected:
-            return [body for body in own.values() if keep(body)][:limit]
-        unsent = {r.id for r in self._journal.unsent()}
-        found = {id_: body for id_, body in own.items() if id_ in unsent and keep(body)}
-        before = "+"
-        try:
-            while len(found) < limit:
-                page: Page = await self._ask(self._redis.xrevrange(stream, before, "-", PAGE))
-                found.update((id_, body) for id_, body in _decoded(page, decoder) if keep(body))
-                if len(page) < PAGE:
-                    break
-                before = "(" + page[-1][0].decode()
-        except StoreUnavailableError:
-            return [body for body in own.values() if keep(body)][:limit]
-        return sorted(found.values(), key=lambda body: body.at, reverse=True)[:limit]
-
-
-def _decoded(page: Page, decoder: msgspec.json.Decoder[_B]) -> Iterator[tuple[str, _B]]:
-    """Entries of a stream with their record ids; what no version of this model wrote is skipped."""
-    for _, fields in page:
-        with contextlib.suppress(KeyError, UnicodeDecodeError, msgspec.MsgspecError):
-            yield fields[b"id"].decode(), decoder.decode(fields[b"json"])
+        if self.connected:
+            with contextlib.suppress(StoreUnavailableError):
+                return await newest(
+                    lambda before, count: self._ask(
+                        lambda: self._redis.xrevrange(self.keys + stream, before, "-", count)
+                    ),
+                    decoder,
+                    self._journal.unsent(),
+                    keep,
+                    limit,
+                )
+        return list(bodies(recent, decoder, keep).values())[:limit]
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """What the daemons of a cluster share in the store, and the fence before it.
 
-Keys, all below `headrace:cluster:NAME:`
+Keys, all below `headrace:cluster:NAME:`, besides those of `fleet.store.client`:
 
 | key | type | holds |
 |---|---|---|
@@ -8,7 +8,10 @@ Keys, all below `headrace:cluster:NAME:`
 | `token` | string | the highest fencing token given so far |
 | `plan` | string | what the leader wants of every member |
 | `state` | hash | `json`: what the next leader needs to go on, `at`: the store's own time of it |
-| `reports` | hash | member to `START JSON`: its start and what it last said of itself |
+| `reports` | hash | member to JSON: what it last said of itself |
+
+A member's name is claimed like any other key (`fleet.store.claim`): of two daemons with one name
+only one gets as far as these.
 
 Each call is one script, so it happens at once or not at all. No key expires and no clock of two
 machines is compared: whether a leader is silent is judged by each member with its own monotonic
@@ -24,20 +27,17 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from fleet.store.client import STATE, Store
+from fleet.store.client import KEYS, STATE, Store
 
-CLUSTER: Final = "headrace:cluster:"
+OVERRIDES: Final = "overrides"
+"""Name of the state (see `Store.get`) that holds what was set by hand."""
 
 _EXCHANGE: Final = """
-local before = redis.call('HGET', KEYS[3], ARGV[1])
-local start = ARGV[2] .. ' '
-local shared = before and string.sub(before, 1, #start) ~= start
-redis.call('HSET', KEYS[3], ARGV[1], start .. ARGV[3])
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
 local reports = {}
-if ARGV[4] == '1' then reports = redis.call('HGETALL', KEYS[3]) end
+if ARGV[3] == '1' then reports = redis.call('HGETALL', KEYS[3]) end
 return {
-  redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('GET', KEYS[4]),
-  reports, shared and 1 or 0
+  redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('GET', KEYS[4]), reports
 }
 """
 
@@ -109,44 +109,33 @@ class Exchanged(Struct, frozen=True, kw_only=True):
     overrides: bytes | None
     reports: dict[str, bytes]
     """Of every member; empty when not asked for."""
-    replaced: bool
-    """The report before was one of another start of this member."""
 
 
-def overrides_name(cluster: str | None) -> str:
-    """Name of the state (see `Store.get`) that holds what was set by hand, in a cluster or not."""
-    return "overrides" if cluster is None else f"overrides:{cluster}"
+def cluster_keys(cluster: str) -> str:
+    """What the keys of a cluster begin with."""
+    return f"{KEYS}cluster:{cluster}:"
 
 
 class ClusterStore:
     """The shared part of one cluster. Every method raises StoreUnavailableError."""
 
-    def __init__(self, store: Store, cluster: str) -> None:
+    def __init__(self, store: Store) -> None:
+        """The keys of `store` are those of the cluster, see `cluster_keys`."""
         self._store = store
-        self._prefix = f"{CLUSTER}{cluster}:"
-        self._overrides = STATE + overrides_name(cluster)
 
-    async def exchange(
-        self, member: str, start: str, report: bytes, *, everyone: bool
-    ) -> Exchanged:
-        """Leave a report; get what is there, with `everyone` all reports too.
-
-        `start` tells starts of a member apart; it has no blank.
-        """
-        lease, plan, overrides, reports, replaced = await self._run(
+    async def exchange(self, member: str, report: bytes, *, everyone: bool) -> Exchanged:
+        """Leave a report; get what is there, with `everyone` all reports too."""
+        lease, plan, overrides, reports = await self._run(
             _EXCHANGE,
-            [*self._keys("lease", "plan", "reports"), self._overrides],
-            [member, start, report, "1" if everyone else "0"],
+            self._keys("lease", "plan", "reports", STATE + OVERRIDES),
+            [member, report, "1" if everyone else "0"],
         )
         pairs = zip(reports[::2], reports[1::2], strict=True)
         return Exchanged(
             lease=lease,
             plan=plan,
             overrides=overrides,
-            reports={
-                name.decode(errors="replace"): value.partition(b" ")[2] for name, value in pairs
-            },
-            replaced=bool(replaced),
+            reports={name.decode(errors="replace"): value for name, value in pairs},
         )
 
     async def take(self, expected: bytes | None, holder: str, seen: int) -> int | None:
@@ -181,7 +170,7 @@ class ClusterStore:
         return None if state is None else (state, max(0.0, float(age)))
 
     def _keys(self, *names: str) -> list[str]:
-        return [self._prefix + name for name in names]
+        return [self._store.keys + name for name in names]
 
     async def _run(self, script: str, keys: list[str], arguments: list[bytes | str]) -> Any:
         return await self._store.evaluate(script, keys, arguments)

@@ -89,7 +89,13 @@ def warnings(status: Status) -> Iterator[Text]:
         yield _alarm(f"the newest edit of {status.config} was rejected:")
         for line in status.rejected.splitlines():
             yield _alarm(f"  {line}")
-    if not status.store_connected:
+    if status.store_owner is not None:
+        yield _alarm(
+            f"the store at {status.store} is used by another daemon, {status.store_owner}; traffic "
+            "goes on without it: give each a database of its own, or make them one cluster with a "
+            "member name for each"
+        )
+    elif not status.store_connected:
         yield _alarm(f"the store at {status.store} does not answer; traffic goes on without it")
     for worker in status.workers:
         if worker.pid is None:

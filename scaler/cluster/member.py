@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import structlog
@@ -27,6 +27,7 @@ from fleet.errors import StoreUnavailableError
 from fleet.model import Event
 from fleet.ports import Recorder
 from fleet.store.cluster import ClusterStore, Exchanged
+from scaler.cluster.differences import Differences
 from scaler.cluster.election import Election
 from scaler.cluster.messages import (
     Plan,
@@ -98,10 +99,10 @@ class Member:
         self._beats = 0
         self._term = _Term(scaler)
         self._planner = Planner(0, None)
+        self._differences = Differences()
         self._state_at = now
         self._overrides: bytes | None = None
         self._leader: str | None = None
-        self._namesake = False
         self._leader_changes = 0
         self._fenced = 0
         self._left = False
@@ -201,17 +202,7 @@ class Member:
             beat=self._beats,
             pools=self._seat.report(self._scaler.versions()),
         )
-        answer = await self._store.exchange(
-            self._settings.member, self._start, encode(report), everyone=everyone
-        )
-        if answer.replaced and self._beats > 1 and not self._namesake:
-            self._namesake = True
-            self._event(
-                "cluster.rejected",
-                f"another daemon calls itself {self._settings.member} too: give each member of "
-                f"cluster {self._settings.cluster} a name of its own",
-            )
-        return answer
+        return await self._store.exchange(self._settings.member, encode(report), everyone=everyone)
 
     async def _see_leader(self) -> None:
         """Note whose the lease is; when it was this member's and is not, act as its leader no
@@ -254,6 +245,7 @@ class Member:
             self._scaler.restore(*kept)
         self._configure()
         self._planner = Planner(token, decode_plan(answer.plan))
+        self._differences = Differences()
         self._seat.view = ClusterView(self._settings.lease)
         self._seat.decided.clear()
         self._seat.role = Role.LEADER
@@ -269,8 +261,10 @@ class Member:
     async def _lead(self, answer: Exchanged, silent: Collection[str] = ()) -> None:
         view, lease, now = self._seat.view, self._election.mine, self._clock.monotonic()
         assert view is not None and lease is not None, "a leader has both"
-        reports = {name: decode_report(data) for name, data in answer.reports.items()}
-        gone = view.hear({name: r for name, r in reports.items() if r is not None}, now)
+        decoded = {name: decode_report(data) for name, data in answer.reports.items()}
+        reports = {name: report for name, report in decoded.items() if report is not None}
+        gone = view.hear(reports, now)
+        self._tell_differences(reports, now)
         for pool in view.queued():
             self._scaler.kick(pool)
         plan = self._planner.plan(self._seat.decided, view, self._bounds, now)
@@ -292,6 +286,16 @@ class Member:
             self._event("cluster.left", f"{name} is gone or silent; others take its share")
         if self._election.leads(self._clock.monotonic()):
             self._seat.follow(plan)
+
+    def _tell_differences(self, reports: Mapping[str, Report], now: float) -> None:
+        own = self._scaler.versions()
+        for name, pools in self._differences.hear(own, reports, now).items():
+            self._event(
+                "cluster.differs",
+                f"nobody sizes {', '.join(sorted(pools))} of {name}, since "
+                f"{self._settings.member}, which leads, has no such pool: give all members the "
+                f"same pools, or {name} another cluster.name if it is of another cluster",
+            )
 
     def _follow(self, plan: Plan | None) -> None:
         seen = self._election.seen

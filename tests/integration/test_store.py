@@ -17,12 +17,18 @@ import pytest
 from fleet.clock import SystemClock
 from fleet.errors import StoreUnavailableError
 from fleet.model import Decision, Direction, Event, Replica, ReplicaState
-from fleet.store.client import DECISIONS, EVENTS, MEMBERS, Store
+from fleet.store import client
+from fleet.store.claim import Claim, Owner
+from fleet.store.client import KEYS, Store
 from fleet.store.embedded import EmbeddedStore, StoreInUseError
 from tests.support.ports import free_port
 from tests.support.processes import spawned
 from tests.support.servers import answers, redis_client, redis_server
 from tests.support.waiting import wait_until
+
+DECISIONS = KEYS + client.DECISIONS
+EVENTS = KEYS + client.EVENTS
+MEMBERS = KEYS + client.MEMBERS
 
 
 def decision(at: float, pool: str = "support") -> Decision:
@@ -353,3 +359,88 @@ async def test_decisions_of_a_quiet_pool_are_found_behind_pages_of_a_busy_one(
             store.decision(decision(float(at), pool="busy"))
         await delivered(store)
         assert await store.decisions("quiet", 5) == [decision(1.0, pool="quiet")]
+
+
+def claim_of(start: str, installation: str) -> Claim:
+    owner = Owner(installation=installation, start=start, host="host", pid=7)
+    return Claim(f"{KEYS}owner", owner, "rename one")
+
+
+@contextlib.asynccontextmanager
+async def claiming(url: str, start: str, installation: str = "") -> AsyncIterator[Store]:
+    store = Store(url, SystemClock())
+    await store.start(claim_of(start, installation or start))
+    try:
+        yield store
+    finally:
+        await store.stop()
+
+
+async def test_of_two_daemons_on_one_store_the_first_has_it_and_the_other_writes_nothing(
+    tmp_path: Path,
+) -> None:
+    async with redis_server(tmp_path) as (url, _), redis_client(url) as redis:
+        async with claiming(url, "a") as first, contextlib.AsyncExitStack() as stack:
+            assert await first.wait_connected(5)
+            await first.set("overrides", b"first")
+            first.publish_membership("support", [replica("a")])
+            await delivered(first)
+            second = await stack.enter_async_context(claiming(url, "b"))
+            second.publish_membership("support", [replica("b")])
+            second.decision(decision(1.0))
+            await wait_until(lambda: second.rival is not None, "the other is noticed")
+            for access in (second.get("overrides"), second.set("overrides", b"second")):
+                with pytest.raises(StoreUnavailableError):
+                    await access
+            assert await second.decisions(None, 10) == [decision(1.0)]
+            assert "store.taken" in await kinds(second)
+            assert await redis.get("headrace:state:overrides") == "first"
+            assert await redis.hkeys(MEMBERS + "support") == ["a"]
+            assert await redis.xlen(DECISIONS) == 0
+            await first.stop()
+            await delivered(second)
+            assert (second.rival, await redis.xlen(DECISIONS)) == (None, 1)
+            assert await redis.hkeys(MEMBERS + "support") == ["b"]
+            assert (await kinds(second))[0] == "store.connected"
+        assert not await redis.exists("headrace:owner")
+
+
+async def test_the_next_start_of_a_killed_daemon_has_its_store_at_once(tmp_path: Path) -> None:
+    async with redis_server(tmp_path) as (url, _), redis_client(url) as redis:
+        await redis.set("headrace:owner", "killed 5 number host 7")
+        async with claiming(url, "again", "number") as store:
+            assert await store.wait_connected(2)
+            assert "store.taken" not in await kinds(store)
+
+
+async def test_what_a_former_owner_still_has_to_write_is_refused(tmp_path: Path) -> None:
+    async with (
+        redis_server(tmp_path) as (url, _),
+        redis_client(url) as redis,
+        claiming(url, "a") as store,
+    ):
+        assert await store.wait_connected(5)
+        await store.set("overrides", b"old")
+        await redis.set("headrace:owner", "b 1 other host 8")
+        with pytest.raises(StoreUnavailableError):
+            await store.set("overrides", b"stale")
+        assert await redis.get("headrace:state:overrides") == "old"
+        await wait_until(lambda: store.rival is not None, "the other is noticed")
+        assert not store.connected
+        assert "store.taken" in _kinds_in_memory(store)
+
+
+async def test_a_store_that_lost_its_data_is_claimed_anew(tmp_path: Path) -> None:
+    async with (
+        redis_server(tmp_path) as (url, _),
+        redis_client(url) as redis,
+        claiming(url, "a") as store,
+    ):
+        assert await store.wait_connected(5)
+        await redis.flushall()
+        with contextlib.suppress(StoreUnavailableError):
+            await store.set("overrides", b"one")
+        await wait_until(lambda: redis.exists("headrace:owner"), "the keys are claimed")
+        await store.set("overrides", b"two")
+        assert await redis.get("headrace:state:overrides") == "two"
+        assert "store.taken" not in await kinds(store)

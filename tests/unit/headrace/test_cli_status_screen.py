@@ -135,6 +135,10 @@ HEADLINES = {
         replace(STATUS, store_connected=False),
         "the store at redis://10.0.0.5:6379/0 does not answer; traffic goes on without it",
     ),
+    "a store that is another's": (
+        replace(STATUS, store_connected=False, store_owner="process 7 on gw2"),
+        "the store at redis://10.0.0.5:6379/0 is used by another daemon, process 7 on gw2; traffic",
+    ),
     "a dead worker": (
         replace(STATUS, workers=(replace(STATUS.workers[0], pid=None),)),
         "worker 0 is being restarted",
