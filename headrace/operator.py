@@ -33,7 +33,7 @@ from headrace.overrides import Overrides, WeightOverride
 from headrace.release import installed_version
 from headrace.shifts import Demand, Shifts
 from headrace.supervisor import Worker
-from scaler.cluster.planning import BUSY_FOR, Bounds
+from scaler.cluster.planning import Bounds, bounds_of
 from scaler.loop import ScalerLoop
 from scaler.replicas import ReplicaManager
 
@@ -339,12 +339,8 @@ class Operator:
 
     def bounds(self, pool: str) -> Bounds:
         """What a plan for the whole cluster must know of a pool."""
-        scale = self.config.pools[pool].scale
         size = self._overrides.size_of(pool, self._clock.wall())
-        return Bounds(
-            most=size.replicas if size else scale.max,
-            lately=BUSY_FOR if scale.stabilization is None else scale.stabilization,
-        )
+        return bounds_of(self.config.pools[pool].scale, size.replicas if size else None)
 
     async def drain_all(self, hurry: asyncio.Event) -> None:
         """Stop accepting, and wait for what is under way, or for `hurry`."""

@@ -93,6 +93,26 @@ def afford(
     return bought
 
 
+def eased(
+    sizes: Mapping[str, int],
+    standing: Mapping[str, int],
+    leaving: Mapping[str, int],
+    costs: Mapping[str, float],
+    limit: float,
+) -> dict[str, int]:
+    """`sizes`, grown from `standing` only into what is free of `limit`: what shrinks or is
+    `leaving` is there until it is gone. The smallest grow first.
+    """
+    grown = {version: min(size, standing[version]) for version, size in sizes.items()}
+    left = limit + _ROUNDING
+    left -= sum(costs[v] * (number + leaving[v]) for v, number in standing.items())
+    while open_ := [v for v, n in grown.items() if n < sizes[v] and costs[v] <= left]:
+        least = min(open_, key=lambda v: grown[v])
+        grown[least] += 1
+        left -= costs[least]
+    return grown
+
+
 def _deal(
     held: Mapping[str, int], seats: int, shares: Mapping[str, int], caps: Mapping[str, int]
 ) -> dict[str, int]:

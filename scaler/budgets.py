@@ -25,6 +25,18 @@ from fleet.config.schema import Pool, SharedBudget
 _ROUNDING: Final = 1e-9
 
 
+class Taken(Struct, frozen=True, kw_only=True):
+    """What there is of one version; replicas that drain take their part until they are gone."""
+
+    standing: int = 0
+    leaving: int = 0
+
+    @property
+    def whole(self) -> int:
+        """All of them."""
+        return self.standing + self.leaving
+
+
 class Claim(Struct, frozen=True, kw_only=True):
     """One pool's part in a budget, in units of its cost."""
 
@@ -51,6 +63,10 @@ class Account(Struct, frozen=True, kw_only=True):
     def cost(self, sizes: Mapping[str, int]) -> float:
         """Of so many replicas of each version."""
         return sum(size * self.costs[version] for version, size in sizes.items())
+
+    def cost_of(self, taken: Mapping[str, Taken]) -> float:
+        """Of what there is of each version."""
+        return self.cost({version: of.whole for version, of in taken.items()})
 
 
 def account_of(

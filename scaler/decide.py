@@ -19,8 +19,8 @@ from msgspec import Struct, structs
 from fleet.config.schema import Predict, Scale
 from fleet.config.units import format_duration
 from fleet.model import Decision, Observation, Proposal
-from scaler.allocate import Share, afford, allocate
-from scaler.budgets import Purse
+from scaler.allocate import Share, afford, allocate, eased
+from scaler.budgets import Account, Purse, Taken
 from scaler.floors import Floor, idle_of, idle_wait, lowest
 from scaler.forecast import Forecast, looked, needed
 from scaler.guardrails import Guarded, Limit, guard, pace_of
@@ -73,14 +73,14 @@ def decide_pool(
     *,
     minimums: Mapping[str, int] | None = None,
     purse: Purse | None = None,
-    leaving: float = 0.0,
+    taken: Mapping[str, Taken] | None = None,
 ) -> tuple[tuple[Decision, ...], PoolState]:
     """Decide every version of a pool, and what to remember for the next tick.
 
     All observations are of one tick of one pool. Versions without an observation are forgotten.
     The state's sizes are what is to be carried out. `minimums` are of versions whose weight is
-    about to rise; `purse` is asked for what the pool's budget allows it; `leaving` is the cost of
-    replicas that drain.
+    about to rise; `purse` is asked for what the pool's budget allows it; `taken` tells by version
+    what is there, without which it is what was observed.
     """
     versions = [_judge(seen, settings, state) for seen in observations]
     if override is not None and not (versions and override.holds(versions[0].seen.at)):
@@ -95,13 +95,10 @@ def decide_pool(
     budget = ""
     if purse is not None:
         asked = present if settings.dry_run and override is None else sizes
-        held = {v.seen.version: max(v.seen.desired, _there(v.seen)) for v in versions}
-        cost = purse.account.cost(asked)
-        allowed = purse.allowance(cost, purse.account.cost(held) + leaving)
-        if cost > allowed and override is None and not settings.dry_run:
-            sizes = afford(shares, sizes, purse.account.costs, allowed)
-            account = purse.account
-            budget = f"{account.budget} leaves {allowed:g} of {account.total:g}"
+        there = {v.seen.version: _taken(v.seen, taken) for v in versions}
+        allowed = purse.allowance(purse.account.cost(asked), purse.account.cost_of(there))
+        if override is None and not settings.dry_run:
+            sizes, budget = _afforded(shares, sizes, there, purse.account, allowed)
     bounds = _Bounds(floor=floor, minimums=minimums or {}, override=override, budget=budget)
     dry_run = settings.dry_run and override is None
     kept = _kept(versions, settings) if dry_run else sizes
@@ -149,8 +146,30 @@ def _kept(versions: Sequence[_Version], settings: Scale) -> dict[str, int]:
     return allocate(shares, low=min(settings.min, settings.max), high=settings.max)
 
 
-def _there(seen: Observation) -> int:
-    return seen.ready + seen.starting
+def _taken(seen: Observation, taken: Mapping[str, Taken] | None) -> Taken:
+    """What a version takes of its budget, what was asked for and is not there yet included."""
+    there = (taken or {}).get(seen.version) or Taken(standing=seen.ready + seen.starting)
+    return structs.replace(there, standing=max(seen.desired, there.standing))
+
+
+def _afforded(
+    shares: Sequence[Share],
+    sizes: dict[str, int],
+    there: Mapping[str, Taken],
+    account: Account,
+    allowed: float,
+) -> tuple[dict[str, int], str]:
+    """Sizes as the budget allows them now, and what it has to say; empty when that is enough."""
+    limit = f"{account.budget} leaves {allowed:g} of {account.total:g}"
+    fitting = sizes
+    if account.cost(sizes) > allowed:
+        fitting = afford(shares, sizes, account.costs, allowed)
+    standing = {version: of.standing for version, of in there.items()}
+    leaving = {version: of.leaving for version, of in there.items()}
+    free = eased(fitting, standing, leaving, account.costs, allowed)
+    if free != fitting:
+        return free, f"{limit} until others are gone"
+    return fitting, limit if fitting != sizes else ""
 
 
 def _judge(seen: Observation, settings: Scale, state: PoolState) -> _Version:

@@ -118,6 +118,7 @@ class ScalerLoop:
     async def run(self, stop: asyncio.Event) -> None:
         """Scale until `stop` is set; then the loops have ended and their connections are closed."""
         self._running = True
+        self._open_accounts()
         for loop in self._pools.values():
             self._begin(loop)
         try:

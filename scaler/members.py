@@ -23,12 +23,19 @@ class Counts(Struct, frozen=True, kw_only=True):
     """STARTING, or in BACKOFF: wanted and on their way, so no reason to want more."""
     unhealthy: int = 0
     draining: int = 0
+    unseen: int = 0
+    """May be there although nobody says so, and take their part of a budget (`cluster.unseen`)."""
     starting_for: tuple[float, ...] = ()
     """Seconds since each that is STARTING was started, the longest first."""
     start_seconds: tuple[float, ...] = ()
     """How long the latest starts took until the replica was ready, newest last."""
     loads: tuple[tuple[float, float], ...] = ()
     """What each ready replica that was heard reports of its load, and how many seconds ago."""
+
+    @property
+    def standing(self) -> int:
+        """Those that are there, or may be, and are not on their way out."""
+        return self.ready + self.starting + self.unhealthy + self.unseen
 
 
 class Member:

@@ -14,7 +14,7 @@ from fleet.config.merge import effective_concurrency, effective_process
 from fleet.config.schema import Pool, Scale, SharedBudget
 from fleet.model import Decision, Observation
 from fleet.ports import Recorder, Traffic
-from scaler.budgets import Account, Purse, account_of
+from scaler.budgets import Account, Purse, Taken, account_of
 from scaler.decide import Override, decide_pool
 from scaler.members import Counts
 from scaler.signals.pool import PoolSignals
@@ -67,6 +67,10 @@ def to_pack(decisions: Sequence[Decision], state: PoolState, settings: Scale) ->
         if settings.pack == "always"
         or d.wanted < state.versions[d.version].desired - state.versions[d.version].spare
     )
+
+
+def _taken(counts: Mapping[str, Counts]) -> dict[str, Taken]:
+    return {v: Taken(standing=c.standing, leaving=c.draining) for v, c in counts.items()}
 
 
 class PoolLoop:
@@ -149,7 +153,7 @@ class PoolLoop:
             self.state,
             minimums=self.minimums,
             purse=self.purse,
-            leaving=self._cost({v: c.draining for v, c in counts.items()}),
+            taken=_taken(counts),
         )
         desired = {name: version.desired for name, version in state.versions.items()}
         if self._closes(seen, desired) and self._worked_since(seen):
@@ -180,13 +184,10 @@ class PoolLoop:
 
     def held(self) -> float:
         """What the pool takes of its budget now, in units of cost."""
+        if self.pool.account is None:
+            return 0.0
         counts = {version: self._counts(self.name, version) for version in self.pool.slots}
-        return self._cost(
-            {v: c.ready + c.starting + c.unhealthy + c.draining for v, c in counts.items()}
-        )
-
-    def _cost(self, sizes: Mapping[str, int]) -> float:
-        return 0.0 if self.purse is None else self.purse.account.cost(sizes)
+        return self.pool.account.cost_of(_taken(counts))
 
     def _closes(self, seen: Sequence[Observation], desired: Mapping[str, int]) -> bool:
         """Whether these sizes take the last replica, and not by hand."""

@@ -201,6 +201,7 @@ class Member:
             start=self._start,
             beat=self._beats,
             pools=self._seat.report(self._scaler.versions()),
+            followed=self._seat.plan.stamp if self._seat.plan else (0, 0),
         )
         return await self._store.exchange(self._settings.member, encode(report), everyone=everyone)
 
@@ -244,9 +245,10 @@ class Member:
         if kept is not None:
             self._scaler.restore(*kept)
         self._configure()
-        self._planner = Planner(token, decode_plan(answer.plan))
+        last = decode_plan(answer.plan)
+        self._planner = Planner(token, last)
         self._differences = Differences()
-        self._seat.view = ClusterView(self._settings.lease)
+        self._seat.view = ClusterView(self._settings.lease, last, now)
         self._seat.decided.clear()
         self._seat.role = Role.LEADER
         why = f"in place of {before.holder}, silent for {election.lease:g}s" if before else "first"

@@ -14,6 +14,9 @@ from scaler.members import Counts
 Sizes = Mapping[str, Mapping[str, int]]
 """Replicas by pool and version."""
 
+Stamp = tuple[int, int]
+"""Token of a plan and its number under it: later plans have larger ones."""
+
 
 class VersionReport(Struct, frozen=True):
     """A version as one member has it."""
@@ -42,6 +45,8 @@ class Report(Struct, frozen=True):
     beat: int
     pools: Mapping[str, Mapping[str, VersionReport]]
     """Versions whose replicas are processes, by pool."""
+    followed: Stamp = (0, 0)
+    """The latest plan whose shares the counts show."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -49,11 +54,18 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     token: int
     """The lease it was made under; under another it is history."""
+    number: int
+    """Grows under one token."""
     members: tuple[str, ...]
     shares: Mapping[str, Sizes]
     """By member."""
     room: Mapping[str, int]
     """Replicas that each member may add to a pool by itself while the store is away."""
+
+    @property
+    def stamp(self) -> Stamp:
+        """Which plan it is."""
+        return self.token, self.number
 
 
 _encode: Final = msgspec.json.Encoder().encode

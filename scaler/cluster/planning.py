@@ -7,6 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from fleet.config.schema import Scale
+from scaler.budgets import Taken
 from scaler.cluster.messages import Plan, Sizes
 from scaler.cluster.shares import split
 from scaler.cluster.view import ClusterView
@@ -27,6 +29,19 @@ class Bounds(Struct, frozen=True):
     """Replicas of the pool at most."""
     lately: float
     """Seconds for which a member that had requests counts as busy."""
+    budgeted: bool = False
+    """It shares a budget: no member gets more than was decided, and a replica that moves starts
+    only once the one it replaces is gone.
+    """
+
+
+def bounds_of(scale: Scale, held: int | None = None) -> Bounds:
+    """From a pool's settings; `held` is its size if that is set by hand."""
+    return Bounds(
+        most=scale.max if held is None else held,
+        lately=BUSY_FOR if scale.stabilization is None else scale.stabilization,
+        budgeted=scale.budget is not None,
+    )
 
 
 class Planner:
@@ -35,6 +50,7 @@ class Planner:
     def __init__(self, token: int, before: Plan | None) -> None:
         """`before` is the plan of the term before: its shares are where this one begins."""
         self._token = token
+        self._number = 0
         self._shares: Mapping[str, Sizes] = before.shares if before is not None else {}
         self._moved: dict[tuple[str, str], float] = {}
 
@@ -45,8 +61,8 @@ class Planner:
         bounds: Callable[[str], Bounds],
         now: float,
     ) -> Plan:
-        """Split `decided` (by pool and version) over the members of `view`. What is not decided
-        yet in this term stays as it was.
+        """Split `decided` (by pool and version) over the members of `view`, which is told. What is
+        not decided yet in this term stays as it was.
         """
         members = view.members
         shares: dict[str, dict[str, Mapping[str, int]]] = {
@@ -56,7 +72,7 @@ class Planner:
         room = {}
         for pool, sizes in decided.items():
             limits = bounds(pool)
-            left = max(0, limits.most - sum(sizes.values()))
+            left = 0 if limits.budgeted else max(0, limits.most - sum(sizes.values()))
             dealt: dict[str, dict[str, int]] = {}
             for version, total in sizes.items():
                 key = (pool, version)
@@ -70,6 +86,9 @@ class Planner:
                     self._moved[key] = now
                 parts = view.parts(pool, version, held, lately=limits.lately, now=now)
                 given = split(total, parts, high=total + left, move=move)
+                if limits.budgeted:
+                    taken = view.taken(pool, version)
+                    given = grown(given, taken, total - view.lost(pool, version))
                 left -= max(0, sum(given.values()) - total)
                 for member, share in given.items():
                     dealt.setdefault(member, {})[version] = share
@@ -77,4 +96,22 @@ class Planner:
                 shares[member][pool] = share_of
             room[pool] = left // len(members) if members else 0
         self._shares = shares
-        return Plan(token=self._token, members=members, shares=shares, room=room)
+        self._number += 1
+        plan = Plan(
+            token=self._token, number=self._number, members=members, shares=shares, room=room
+        )
+        view.unseen.published(plan)
+        return plan
+
+
+def grown(given: Mapping[str, int], taken: Mapping[str, Taken], total: int) -> dict[str, int]:
+    """Shares as `given`, but for growth for which there is no room yet in `total`: what is taken
+    counts until it is gone. Members with the least grow first.
+    """
+    shares = {name: min(size, taken[name].standing) for name, size in given.items()}
+    for _ in range(total - sum(of.whole for of in taken.values())):
+        short = [name for name, size in given.items() if shares[name] < size]
+        if not short:
+            break
+        shares[min(short, key=shares.__getitem__)] += 1
+    return shares

@@ -11,18 +11,19 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from msgspec import structs
+
 from fleet.telemetry.slab import VersionTotals
-from scaler.cluster.messages import Report, VersionReport
+from scaler.budgets import Taken
+from scaler.cluster.messages import Plan, Report, VersionReport
 from scaler.cluster.shares import Part
+from scaler.cluster.unseen import Key, Unseen
 from scaler.members import Counts
 
 GAUGES: Final = frozenset({"in_flight", "queued_now"})
 """Fields of `VersionTotals` that are no counters."""
 DEMAND_TIME: Final = 30.0
 """Time constant in seconds with which demand falls for those who deal shares; it rises at once."""
-
-Key = tuple[str, str]
-"""Pool and version."""
 
 
 class _Heard:
@@ -39,9 +40,13 @@ class _Heard:
 class ClusterView:
     """See the module. One a term: a new leader begins to count anew."""
 
-    def __init__(self, silence: float) -> None:
-        """A member not heard for `silence` seconds is gone."""
+    def __init__(self, silence: float, before: Plan | None = None, now: float = 0.0) -> None:
+        """A member not heard for `silence` seconds is gone; `before` was planned in the last
+        term. `now` is monotonic.
+        """
+        self.unseen = Unseen(before, now)
         self._silence = silence
+        self._now = now
         self._members: dict[str, _Heard] = {}
         self._past: dict[Key, VersionTotals] = {}
 
@@ -55,6 +60,7 @@ class ClusterView:
 
         A member counts as heard when its report has changed, whatever clock it has.
         """
+        self._now = now
         for name, report in reports.items():
             known = self._members.get(name)
             if known is None or known.report.start != report.start:
@@ -64,12 +70,14 @@ class ClusterView:
             elif known.report.beat != report.beat:
                 self._update(known, report, now)
             self._begin(self._members[name], now)
+            self.unseen.heard(name, report)
         gone = [
             name
             for name, heard in self._members.items()
             if name not in reports or now - heard.changed >= self._silence
         ]
         for name in gone:
+            self.unseen.gone(name, self._members[name].report, now)
             self._drop(name)
         return gone
 
@@ -86,8 +94,32 @@ class ClusterView:
 
     def counts(self, pool: str, version: str) -> Counts:
         """Replicas of a version over all members, by state."""
-        found = (heard.report.pools.get(pool, {}).get(version) for heard in self._members.values())
-        return summed(of.counts for of in found if of is not None)
+        found = self._reports(pool, version)
+        key = (pool, version)
+        unseen = self.unseen.lost(key, self._now)
+        for name, of in found.items():
+            may_be = self.unseen.taken(name, key, of.counts).whole
+            unseen += may_be - of.counts.standing - of.counts.draining
+        return structs.replace(summed(of.counts for of in found.values()), unseen=unseen)
+
+    def taken(self, pool: str, version: str) -> dict[str, Taken]:
+        """What each member may have of a version."""
+        key = (pool, version)
+        return {
+            name: self.unseen.taken(name, key, of.counts)
+            for name, of in self._reports(pool, version).items()
+        }
+
+    def lost(self, pool: str, version: str) -> int:
+        """Replicas of members that have gone, as far as a budget still counts them."""
+        return self.unseen.lost((pool, version), self._now)
+
+    def _reports(self, pool: str, version: str) -> dict[str, VersionReport]:
+        found = {
+            name: heard.report.pools.get(pool, {}).get(version)
+            for name, heard in self._members.items()
+        }
+        return {name: of for name, of in found.items() if of is not None}
 
     def slots_per_replica(self, pool: str, version: str) -> int | None:
         """Slots of a ready replica on the average over all members; None: none is ready."""

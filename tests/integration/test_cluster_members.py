@@ -3,180 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fleet.clock import SystemClock
 from fleet.cluster import Role
-from fleet.errors import StoreUnavailableError
-from fleet.store.client import Store
-from fleet.store.cluster import ClusterStore, Lease, cluster_keys
-from fleet.store.embedded import EmbeddedStore
-from scaler.cluster.member import Member, Settings
 from scaler.cluster.messages import decode_plan
-from scaler.cluster.planning import Bounds
-from scaler.cluster.seat import Seat
-from scaler.loop import ScalerLoop
-from tests.support.servers import answers
+from tests.integration.member_kit import MOST, Cluster, Daemon, one_server
 from tests.support.waiting import wait_until
-from tests.unit.scaler_policy.scaler_kit import FakeGateway, Fleet, Journal, config, totals
-
-LEASE = 3.0
-MOST = 8
-
-
-class Time:
-    """A clock whose two sides move apart."""
-
-    def __init__(self, wall: float) -> None:
-        self.now = 0.0
-        self.unix = wall
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.unix
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-        self.unix += seconds
-
-
-class Line(ClusterStore):
-    """A way to the store that can be cut, fail once, and be held up around a leader's write."""
-
-    cut = False
-    calls = 0
-    fails_at = 0
-    """The call that fails, counted from 1."""
-    reply_lost = False
-    """It fails only after the store has done it."""
-    before_write: Callable[[], Awaitable[None]] | None = None
-    after_write: Callable[[], None] | None = None
-
-    async def _run(self, script: str, keys: list[str], arguments: list[bytes | str]) -> Any:
-        self.calls += 1
-        fails = self.calls == self.fails_at
-        if self.cut or (fails and not self.reply_lost):
-            raise StoreUnavailableError("cut")
-        answer = await super()._run(script, keys, arguments)
-        if fails:
-            raise StoreUnavailableError("the reply is lost")
-        return answer
-
-    async def lead(
-        self, lease: Lease, beat: int, *, plan: bytes, state: bytes, gone: Collection[str]
-    ) -> bool:
-        if (wait := self.before_write) is not None:
-            self.before_write = None
-            await wait()
-        accepted = await super().lead(lease, beat, plan=plan, state=state, gone=gone)
-        if (then := self.after_write) is not None:
-            self.after_write = None
-            then()
-        return accepted
-
-
-class Daemon:
-    """One member with a fleet of its own."""
-
-    def __init__(self, name: str, store: Store, time: Time, start: str = "1") -> None:
-        self.name = name
-        self.time = time
-        self.traffic = FakeGateway()
-        self.fleet = Fleet()
-        self.journal = Journal()
-        self.line = Line(store)
-        self.overrides: list[bytes] = []
-        self.seat = Seat(
-            name,
-            self.traffic,
-            counts=self.fleet.counts,
-            desired=lambda pool, version: self.fleet.sizes.get((pool, version)),
-            apply=self.fleet.apply,
-        )
-        self.scaler = ScalerLoop(
-            self.seat, self.journal, time, apply=self.seat.apply, counts=self.seat.counts
-        )
-        scale = {"policy": "target", "min": 2, "max": MOST, "stabilization": "60s", "tick": "50ms"}
-        self.config = config({"p": {"scale": {**scale, "up": {"replicas": 20}}}})
-        self.member = Member(
-            Settings(cluster="test", member=name, lease=LEASE),
-            start,
-            store=self.line,
-            seat=self.seat,
-            scaler=self.scaler,
-            configure=lambda: self.scaler.configure(self.config, "unix:///none"),
-            bounds=lambda pool: Bounds(most=MOST, lately=60.0),
-            on_overrides=self.overrides.append,
-            recorder=self.journal,
-            clock=time,
-        )
-        self.scaler.configure(self.config, "unix:///none")
-
-    @property
-    def size(self) -> int:
-        return self.fleet.sizes.get(("p", "v1"), 0)
-
-    @property
-    def role(self) -> Role:
-        return self.member.status().role
-
-    def load(self, requests: int) -> None:
-        """So many in flight; a replica is meant for 7."""
-        self.traffic.load["p", "v1"] = totals(in_flight=requests)
-
-
-class Cluster:
-    """Daemons on one server, each with its clock."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.daemons: list[Daemon] = []
-
-    def add(self, name: str, wall: float = 1_000_000.0, start: str = "1") -> Daemon:
-        daemon = Daemon(name, self._store, Time(wall), start)
-        if self.daemons:
-            daemon.time.now = self.daemons[0].time.now
-        self.daemons.append(daemon)
-        return daemon
-
-    async def beats(self, *of: Daemon, count: int = 1, seconds: float = 0.5) -> None:
-        """Rounds in turn, `seconds` apart; all clocks move."""
-        for _ in range(count):
-            for daemon in self.daemons:
-                daemon.time.advance(seconds)
-            for daemon in of or self.daemons:
-                await daemon.member.beat()
-
-    async def settled(self, met: Callable[[], object], what: str, *of: Daemon) -> None:
-        """Beat without time passing, while the loops run, until something is so."""
-
-        async def look() -> object:
-            await self.beats(*of, seconds=0.0)
-            return met()
-
-        await wait_until(look, what)
+from tests.unit.scaler_policy.scaler_kit import config
 
 
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
-    embedded = EmbeddedStore(tmp_path / "store", SystemClock())
-    await embedded.start()
-    store = Store(embedded.url, SystemClock(), keys=cluster_keys("test"))
-    try:
-        await wait_until(lambda: answers(embedded.url), "the server answers")
-        made = Cluster(store)
+    async with one_server(tmp_path) as made:
         yield made
-        for daemon in made.daemons:
-            await daemon.member.leave()
-    finally:
-        await store.stop()
-        await embedded.stop()
 
 
 async def two(cluster: Cluster, **more: Any) -> tuple[Daemon, Daemon]:
@@ -357,7 +200,7 @@ async def test_a_leader_that_leaves_is_followed_at_once(cluster: Cluster) -> Non
 
 async def test_a_member_that_restarts_gets_back_what_it_had(cluster: Cluster) -> None:
     a, b = await two(cluster)
-    again = Daemon("b", b.line._store, b.time, start="2")
+    again = Daemon("b", cluster.store, b.time, start="2")
     again.fleet.sizes["p", "v1"] = 1
     cluster.daemons[1] = again
     await cluster.beats(count=3)

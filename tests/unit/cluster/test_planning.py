@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from scaler.budgets import Taken
 from scaler.cluster.messages import Plan, Report, VersionReport, decode_plan, decode_report, encode
-from scaler.cluster.planning import MOVE_EVERY, Bounds, Planner
+from scaler.cluster.planning import MOVE_EVERY, Bounds, Planner, bounds_of, grown
 from scaler.cluster.view import ClusterView
 from scaler.members import Counts
-from tests.unit.scaler_policy.scaler_kit import totals
+from tests.unit.scaler_policy.scaler_kit import scale, totals
 
 MOST = 10
 
@@ -88,6 +89,51 @@ def test_replicas_move_to_the_traffic_one_in_a_while() -> None:
     assert shares(planner.plan({"p": {"v1": 6}}, moved, bounds, MOVE_EVERY)) == {"a": 4, "b": 2}
     later = planner.plan({"p": {"v1": 6}}, moved, bounds, MOVE_EVERY + 1)
     assert shares(later) == {"a": 4, "b": 2}
+
+
+def of_budget(pool: str) -> Bounds:
+    return Bounds(most=MOST, lately=60.0, budgeted=True)
+
+
+def test_of_a_budget_no_member_gets_more_than_was_decided() -> None:
+    there = view(a=9, b=9, c=9)
+    plan = Planner(1, None).plan({"p": {"v1": 2}}, there, of_budget, 0.0)
+    assert (shares(plan), plan.room) == ({"a": 1, "b": 1, "c": 0}, {"p": 0})
+
+
+def test_of_a_budget_a_replica_moves_in_two_steps() -> None:
+    planner, there = Planner(1, None), view(a=9, b=9)
+
+    def heard(beat: int, a: Counts, b: Counts, followed: int, now: float) -> dict[str, int]:
+        of = {"a": VersionReport(totals(9), a), "b": VersionReport(totals(), b)}
+        reports = {
+            name: Report(
+                start="x", beat=beat, pools={"p": {"v1": of[name]}}, followed=(1, followed)
+            )
+            for name in of
+        }
+        there.hear(reports, now)
+        return shares(planner.plan({"p": {"v1": 6}}, there, of_budget, now))
+
+    three = Counts(ready=3)
+    assert heard(2, Counts(), Counts(), 0, 0.0) == {"a": 3, "b": 3}
+    assert heard(3, three, three, 1, 5 * MOVE_EVERY) == {"a": 3, "b": 2}
+    assert heard(4, three, three, 1, 5 * MOVE_EVERY + 0.5) == {"a": 3, "b": 2}
+    going = Counts(ready=2, draining=1)
+    assert heard(5, three, going, 3, 5 * MOVE_EVERY + 1) == {"a": 3, "b": 2}
+    assert heard(6, three, Counts(ready=2), 4, 5 * MOVE_EVERY + 1.5) == {"a": 4, "b": 2}
+
+
+def test_growth_has_to_wait_for_what_is_taken() -> None:
+    taken = {"a": Taken(standing=2, leaving=1), "b": Taken(standing=1)}
+    assert grown({"a": 2, "b": 4}, taken, 6) == {"a": 2, "b": 3}
+    assert grown({"a": 1, "b": 3}, taken, 4) == {"a": 1, "b": 1}
+    assert grown({"a": 1, "b": 1}, taken, 2) == {"a": 1, "b": 1}
+
+
+def test_bounds_come_from_the_settings_or_from_a_size_held_by_hand() -> None:
+    assert bounds_of(scale(max=7, budget="gpu")) == Bounds(most=7, lately=60.0, budgeted=True)
+    assert bounds_of(scale(max=7, stabilization="5s"), 3) == Bounds(most=3, lately=5.0)
 
 
 def test_messages_survive_the_store() -> None:

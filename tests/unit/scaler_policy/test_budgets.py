@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scaler_kit import scale, seen, total
 
-from scaler.allocate import Share, afford
-from scaler.budgets import Account, Claim, Ledger, Purse, entitlements
+from scaler.allocate import Share, afford, eased
+from scaler.budgets import Account, Claim, Ledger, Purse, Taken, entitlements
 from scaler.decide import Override, decide_pool
 from scaler.state import PoolState, VersionState
 
@@ -136,3 +136,45 @@ def test_a_dear_version_is_bought_as_often_as_the_money_lasts() -> None:
     assert afford(shares, sizes, {"v1": 1.0, "v2": 4.0}, 12.0) == {"v1": 8, "v2": 1}
     assert afford(shares, sizes, {"v1": 1.0, "v2": 4.0}, 3.0) == {"v1": 3, "v2": 0}
     assert afford(shares, sizes, {"v1": 1.0, "v2": 4.0}, 0.0) == {"v1": 0, "v2": 0}
+
+
+EASED = {
+    "nothing is in the way": ({"v1": 4, "v2": 2}, {"v1": 1, "v2": 1}, {}, {"v1": 4, "v2": 2}),
+    "what drains is there until it is gone": ({"v1": 4}, {"v1": 1}, {"v1": 3}, {"v1": 3}),
+    "a version waits for the other to shrink": (
+        {"v1": 1, "v2": 5},
+        {"v1": 5, "v2": 0},
+        {},
+        {"v1": 1, "v2": 1},
+    ),
+    "the smallest grow first": (
+        {"v1": 6, "v2": 6},
+        {"v1": 3, "v2": 0},
+        {},
+        {"v1": 3, "v2": 3},
+    ),
+    "nobody shrinks for what drains": ({"v1": 5}, {"v1": 5}, {"v1": 4}, {"v1": 5}),
+}
+
+
+@pytest.mark.parametrize(("sizes", "standing", "leaving", "after"), EASED.values(), ids=EASED)
+def test_growth_waits_for_room(
+    sizes: dict[str, int], standing: dict[str, int], leaving: dict[str, int], after: dict[str, int]
+) -> None:
+    leaving = {version: leaving.get(version, 0) for version in sizes}
+    assert eased(sizes, standing, leaving, dict.fromkeys(sizes, 1.0), 6.0) == after
+
+
+def test_a_pool_grows_again_only_as_its_own_have_left() -> None:
+    own = purse(Ledger(10), "support")
+    state = PoolState({"v1": VersionState(desired=2)})
+    (decision,), _ = decide_pool(
+        [seen(total(200), desired=2)],
+        scale(up={"replicas": 50}),
+        None,
+        state,
+        purse=own,
+        taken={"v1": Taken(standing=2, leaving=5)},
+    )
+    assert decision.desired == 5
+    assert decision.limits[-1] == "budget (gpu leaves 10 of 10 until others are gone)"

@@ -358,6 +358,19 @@ def test_pools_of_one_budget_never_have_more_than_it() -> None:
     assert (daemon.size("a"), daemon.size("b")) == (1, 5)
 
 
+async def test_a_term_begins_with_what_every_pool_holds_by_then() -> None:
+    daemon = Daemon()
+    scale = {"up": {"replicas": 50}, "budget": "gpu"}
+    pools = {"a": pool(scale={**scale, "priority": 1}), "b": pool(scale=scale)}
+    daemon.scaler.configure(config(pools, budgets={"gpu": {"replicas": 6}}), STORE)
+    daemon.fleet.sizes["b", "v1"] = 5
+    for name in ("a", "b"):
+        daemon.gateway.load[name, "v1"] = totals(90)
+    async with daemon.running():
+        await wait_until(lambda: len(daemon.fleet.applied) >= 2, "both are decided")
+    assert daemon.fleet.applied[0] == ("a", {"v1": 1})
+
+
 def test_requests_are_packed_while_the_pool_is_larger_than_wanted() -> None:
     daemon = Daemon(ManualClock(1000.0))
     daemon.configure({"support": pool(scale={"pack": "shrinking"})})
