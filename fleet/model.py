@@ -59,8 +59,8 @@ class Replica(Struct, frozen=True, kw_only=True):
 class Reading(Struct, frozen=True, kw_only=True):
     """One measured input of one tick, already scaled to one version.
 
-    `value` is a total over the version (not per replica) unless `per_replica_value` is set:
-    then it is a ratio-style metric, such as a latency, that replicas share.
+    `value` is a total over the version (not per replica), or with `ratio` a number that replicas
+    share, such as a latency.
     """
 
     signal: str
@@ -72,6 +72,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """What one replica should carry, or for a ratio metric the wanted value."""
     ratio: bool = False
     """True: compare `value / target` to the present size (HPA style), not `ceil(value/target)`."""
+    outside: bool = False
+    """Of a ratio: measured of one thing beyond the replicas, such as a queue, not of them."""
     error: str | None = None
     detail: str = ""
     """How people read the value, where the bare number is not enough, e.g. `11 + queue 9 = 20`."""

@@ -124,6 +124,7 @@ def _floor(versions: Sequence[_Version], settings: Scale, override: Override | N
         at=versions[0].seen.at,
         needed=sum(v.guarded.replicas for v in versions),
         idle_for=rest if any(v.seen.desired for v in versions) else 0.0,
+        resting=all(v.want.resting for v in versions),
     )
 
 

@@ -29,14 +29,18 @@ class Floor(Struct, frozen=True):
         return Limit(self.rule, self.detail)
 
 
-def lowest(settings: Scale, *, at: float, needed: int, idle_for: float) -> Floor:
+def lowest(
+    settings: Scale, *, at: float, needed: int, idle_for: float, resting: bool = False
+) -> Floor:
     """The floor at Unix time `at`, for a pool whose versions need `needed` replicas.
 
-    `idle_for`: seconds that it must stay idle until its last replica may go; 0: none.
+    `idle_for`: seconds that it must stay idle until its last replica may go; 0: none. `resting`:
+    all its versions rest, so that the need may be below `min`.
     """
     scheduled = schedule.floor(settings.schedule, at)
+    least = min(settings.min, needed) if resting else settings.min
     floors = [
-        Floor("min", settings.min, f"the pool has at least {settings.min}"),
+        Floor("min", least, f"the pool has at least {least}"),
         Floor("schedule", scheduled, f"the pool has at least {scheduled} now"),
     ]
     if settings.standby:

@@ -4,8 +4,7 @@ Servers are slots. *Offered load* is arrival rate times mean service time (Littl
 mean number of slots that would be busy if there were always enough of them, in erlang.
 
 Sources: Erlang C with its recurrence through Erlang B, and the exponential tail of the wait in
-M/M/n (Gross and Harris, Fundamentals of Queueing Theory, 2.3); the delay probability under
-square-root staffing (Halfin and Whitt, 1981). Golden values: the tests.
+M/M/n (Gross and Harris, Fundamentals of Queueing Theory, 2.3). Golden values: the tests.
 """
 
 from __future__ import annotations
@@ -63,13 +62,3 @@ def servers_for(offered: float, wait: float, share: float) -> int:
         else:
             high = middle
     return high
-
-
-def halfin_whitt(beta: float) -> float:
-    """The share that must wait with `beta` standard deviations of load as spare servers.
-
-    The limit of Erlang C for large loads a, servers = a + beta * sqrt(a); beta above 0.
-    """
-    density = math.exp(-beta * beta / 2.0) / math.sqrt(2.0 * math.pi)
-    below = 0.5 * math.erfc(-beta / math.sqrt(2.0))
-    return 1.0 / (1.0 + beta * below / density)

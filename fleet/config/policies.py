@@ -25,6 +25,9 @@ class HpaDirection(Model):
     select_policy: Literal["disabled", "max", "min"] = Field(
         "max", description="Which of the policies counts: that of the larger or smaller change."
     )
+    tolerance: float | None = Field(
+        None, ge=0, lt=1, description="In this direction. Default: `tolerance` of both."
+    )
     policies: tuple[HpaRate, ...]
 
 
@@ -89,11 +92,17 @@ class Kpa(Model):
     max_scale_up_rate: float = Field(1000.0, gt=1, description="Most growth, times what is ready.")
     max_scale_down_rate: float = Field(2.0, gt=1, description="Most shrinking: to a part of this.")
     activation_scale: int = Field(0, ge=0, description="Least replicas while there is load.")
+    initial_scale: int = Field(
+        1,
+        ge=0,
+        le=1000,
+        description="Replicas that a version with weight begins with, until so many are ready.",
+    )
     scale_down_delay: Duration = Field(
         0.0, description="Shrinks only to the most wanted within this time."
     )
     scale_to_zero_grace_period: Duration = Field(
-        30.0, description="Kept at one for this long after the stable window without load."
+        30.0, description="Kept for this long after the stable window without load."
     )
 
 
@@ -104,9 +113,14 @@ class Keda(Model):
     cooldown_period: Duration = Field(
         300.0, description="From the last activity to the step down to `min` or idle."
     )
+    initial_cooldown_period: Duration = Field(
+        0.0, description="The same from the first look on, while there was no activity yet."
+    )
     activation: float = Field(0.0, ge=0, description="A reading above this is activity.")
     idle_replicas: int | None = Field(
-        None, ge=0, description="Replicas without activity. Default: `min`."
+        None,
+        ge=0,
+        description="Replicas without activity, which may be fewer than `min`. Default: `min`.",
     )
     hpa: Hpa = Field(default=Hpa(), description="Between one and `max`.")
 

@@ -69,6 +69,12 @@ def _scale(given: Mapping[str, object]) -> str | None:
     return None
 
 
+def _hpa_direction(given: Mapping[str, object]) -> str | None:
+    if given.get("policies", True) or given.get("select_policy") == "disabled":
+        return None
+    return "give policies, or select_policy disabled"
+
+
 def _schedule(given: Mapping[str, object]) -> str | None:
     return "start and end are the same" if given.get("start") == given.get("end") else None
 
@@ -121,8 +127,11 @@ RULES: Final[Mapping[str, Rule]] = {
     "Driver": _exactly_one("process", "static"),
     "DriverOverride": _exactly_one("process", "static"),
     "Fallback": _fallback,
+    "HpaDown": _hpa_direction,
+    "HpaUp": _hpa_direction,
     "Listener": _listener,
     "ListenerTls": _listener_tls,
+    "PrometheusSignal": _exactly_one("per_replica", "target"),
     "RedisSignal": _redis_signal,
     "ReportedLoad": _reported_load,
     "Scale": _scale,

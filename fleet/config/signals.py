@@ -59,14 +59,27 @@ class RedisSignal(Model):
 
 
 class PrometheusSignal(Model):
-    """The value of one PromQL query."""
+    """The value of one PromQL query: exactly one of per_replica or target."""
 
     url: Url | None = Field(None, description="Server to ask. Default: `prometheus` at the top.")
     query: str = Field(
         min_length=1,
         description="PromQL; must answer one number. Empty, NaN or Inf is a lost signal.",
     )
-    per_replica: float = Field(gt=0, description="Amount one replica should carry.")
+    per_replica: float | None = Field(
+        None, gt=0, description="Amount one replica should carry. Instead of `target`."
+    )
+    target: float | None = Field(
+        None,
+        gt=0,
+        description="Wanted value of a number that falls as replicas are added, such as a latency; "
+        "the type `Value` of HPA and KEDA. Instead of `per_replica`.",
+    )
+    ignore_null_values: bool = Field(
+        False,
+        description="An answer that is empty, NaN or Inf is 0, as in KEDA, where it is the "
+        "default. An error, or no answer, is a lost signal all the same.",
+    )
 
 
 class LoadSignal(Model):

@@ -1,8 +1,14 @@
 """`hpa`: as the HorizontalPodAutoscaler of Kubernetes, its behaviour included.
 
-Every `sync_period` each reading proposes a size (a total by AverageValue, a ratio by the mean of
-the replicas), the largest counts, one without a value blocks shrinking; then the stabilization
-windows and the rates of each direction. Between two syncs the size stays.
+Every `sync_period` each reading proposes a size, the largest counts, one without a value blocks
+shrinking; then the stabilization windows and the rates of each direction. Between two syncs the
+size stays. The types of metrics:
+
+| reading | type |
+|---|---|
+| a total | AverageValue |
+| a ratio that the replicas make, such as a wait | of pods: the mean over those that are ready |
+| a ratio from outside, such as a queue's age | Value |
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ from fleet.config.policies import Hpa
 from fleet.config.schema import Scale
 from fleet.model import Observation, Proposal, Reading
 from scaler.policies import hpa_replicas as rules
-from scaler.policies.hpa_replicas import Pod
+from scaler.policies.hpa_replicas import Pod, Sized, Tolerance
 from scaler.policies.memory import NEVER, Memory
 from scaler.policies.want import Want
 from scaler.windows import Change, Wish, changes_moved, recorded, wishes_moved
@@ -69,7 +75,8 @@ def decide(
 
 def sync(seen: Observation, settings: Hpa, past: HpaPast) -> tuple[Want, HpaPast]:
     """One look; it decides when the sync period is over or the version has no replicas."""
-    proposals = tuple(propose(reading, seen, settings.tolerance) for reading in seen.readings)
+    tolerance = tolerance_of(settings)
+    proposals = tuple(propose(reading, seen, tolerance) for reading in seen.readings)
     now = seen.monotonic
     if now - past.synced < settings.sync_period - rules.ROUNDING and seen.desired:
         why = f"next sync in {settings.sync_period - (now - past.synced):.0f}s"
@@ -87,15 +94,18 @@ def sync(seen: Observation, settings: Hpa, past: HpaPast) -> tuple[Want, HpaPast
 def behave(
     wanted: int, current: int, now: float, settings: Hpa, past: HpaPast
 ) -> tuple[int, HpaPast]:
-    """Stabilization and rates; also notes what came of the last decision as a change."""
+    """Stabilization and rates; also notes what came of the last decision as a change.
+
+    A wish within a window holds the size back, and never turns growth into shrinking or back.
+    """
     up, down = settings.scale_up, settings.scale_down
     steady = rules.stabilized(
         wanted, current, past.wishes, up.stabilization_window, down.stabilization_window, now
     )
-    if steady > current:
-        replicas = min(steady, rules.up_limit(current, up, past.ups, now))
+    if wanted >= current:
+        replicas = min(max(steady, current), rules.up_limit(current, up, past.ups, now))
     else:
-        replicas = max(steady, rules.down_limit(current, down, past.downs, now))
+        replicas = max(min(steady, current), rules.down_limit(current, down, past.downs, now))
     longest = max(up.stabilization_window, down.stabilization_window)
     periods = [p.period for p in (*up.policies, *down.policies)]
     period = max(periods, default=0.0)
@@ -108,28 +118,46 @@ def behave(
     return replicas, HpaPast(synced=now, size=replicas, wishes=wishes, ups=ups, downs=downs)
 
 
-def propose(reading: Reading, seen: Observation, tolerance: float) -> Proposal:
-    """What one reading asks for; None for one without a value."""
+def tolerance_of(settings: Hpa) -> Tolerance:
+    """That of each direction."""
+    up, down = settings.scale_up.tolerance, settings.scale_down.tolerance
+    return Tolerance(
+        up=settings.tolerance if up is None else up,
+        down=settings.tolerance if down is None else down,
+    )
+
+
+def propose(reading: Reading, seen: Observation, tolerance: Tolerance) -> Proposal:
+    """What one reading asks for; None for one without a value, or without replicas to measure."""
     if reading.value is None:
         why = f"lost: {reading.error}" if reading.error else "no samples"
         return Proposal(
             signal=reading.signal, replicas=None, reason=f"{reading.signal} has no value ({why})"
         )
-    if reading.ratio:
-        away = max(0, seen.desired - seen.ready - seen.starting)
-        pods = [
-            *[Pod(value=reading.value)] * seen.ready,
-            *[Pod(value=None, ignored=True)] * seen.starting,
-            *[Pod(value=None)] * away,
-        ]
-        replicas = rules.from_pods(pods, reading.target, reading.target, seen.desired, tolerance)
-    else:
-        replicas = rules.from_total_per_replica(
-            reading.value, reading.target, seen.desired, tolerance
-        )
+    sized = _sized(reading, reading.value, seen, tolerance)
     shown = reading.detail or f"{reading.value:.6g}"
+    if sized is None:
+        reason = f"{reading.signal} {shown} says nothing, no replica is ready"
+        return Proposal(signal=reading.signal, replicas=None, reason=reason)
     return Proposal(
         signal=reading.signal,
-        replicas=replicas,
-        reason=f"{reading.signal} {shown} at {reading.target:.4g} each asks for {replicas}",
+        replicas=sized.replicas,
+        reason=f"{reading.signal} {shown} at {reading.target:.4g} each asks for {sized.replicas}",
     )
+
+
+def _sized(reading: Reading, value: float, seen: Observation, tolerance: Tolerance) -> Sized | None:
+    measured, target = rules.whole(value), max(1, rules.whole(reading.target))
+    if not reading.ratio:
+        return rules.from_total_per_replica(measured, target, seen.desired, tolerance)
+    if seen.desired and not seen.ready:
+        return None
+    if reading.outside:
+        return rules.from_total(measured, target, seen.desired, seen.ready, tolerance)
+    away = max(0, seen.desired - seen.ready - seen.starting)
+    pods = [
+        *[Pod(value=measured, full=target)] * seen.ready,
+        *[Pod(value=None, full=target, ignored=True)] * seen.starting,
+        *[Pod(value=None, full=target)] * away,
+    ]
+    return rules.from_pods(pods, target, seen.desired, tolerance)

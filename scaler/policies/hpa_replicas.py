@@ -14,16 +14,42 @@ from fleet.config.policies import HpaDirection
 from scaler.windows import Change, Wish, changed_within
 
 ROUNDING = 1e-9
-"""Keeps 0.3 / 0.1 = 3.0000000000000004 from asking for a fourth replica."""
+"""Keeps 0.3 / 0.1 = 3.0000000000000004 from asking for a fourth replica, where a policy computes
+with measured numbers as they are."""
+UNITS = 1e6
+"""HPA computes in whole thousandths; in whole millionths a small target keeps its value."""
+
+
+class Tolerance(Struct, frozen=True):
+    """How far a ratio may be from 1 and still count as 1."""
+
+    up: float
+    down: float
+
+    def covers(self, ratio: float) -> bool:
+        """Whether `ratio` counts as 1; the bounds do."""
+        return 1 - self.down <= ratio <= 1 + self.up
 
 
 class Pod(Struct, frozen=True, kw_only=True):
-    """What is known of one replica."""
+    """What is known of one replica, in whole numbers."""
 
     value: float | None
     """None: it reports none, though it should."""
+    full: float
+    """What it is taken to report if it does not, when the others ask for fewer."""
+    weight: float = 1
+    """Its part in the mean. For a utilization: what it requests, by which all are divided."""
     ignored: bool = False
     """It is on its way, so its value says nothing yet."""
+
+
+class Sized(Struct, frozen=True):
+    """What a metric asks for."""
+
+    replicas: int
+    observed: int
+    """The metric as compared to its target."""
 
 
 def ceil(value: float) -> int:
@@ -31,51 +57,65 @@ def ceil(value: float) -> int:
     return math.ceil(value - ROUNDING * max(1.0, abs(value)))
 
 
-def within(ratio: float, tolerance: float) -> bool:
-    """Whether `ratio` counts as 1."""
-    return abs(ratio - 1) <= tolerance + ROUNDING
+def whole(value: float) -> int:
+    """A measured number in the units of this module."""
+    return round(value * UNITS)
 
 
-def from_pods(pods: Sequence[Pod], wanted: float, full: float, current: int, tol: float) -> int:
-    """Replicas that bring the mean of `pods` to `wanted`.
+def from_pods(
+    pods: Sequence[Pod], target: float, current: int, tolerance: Tolerance
+) -> Sized | None:
+    """Replicas that bring the mean of `pods` to `target`; None if none has a value that counts.
 
-    A pod without a value counts as `full` when the rest asks for fewer and as 0 when it asks for
+    A pod without a value counts as full when the rest asks for fewer and as 0 when it asks for
     more; one on its way counts as 0 when the rest asks for more, and not at all otherwise. Does
-    that turn the direction round, the size stays. `tol` is the tolerance.
+    that turn the direction round, the size stays.
+
+    Worked: 1500 and 2500 of 1000 each ask for 200 % of their target; with one more on its way
+    that is 133 % of three, so 4.
     """
-    counted = [p.value for p in pods if not p.ignored and p.value is not None]
-    missing = sum(p.value is None and not p.ignored for p in pods)
-    ignored = sum(p.ignored for p in pods)
+    counted = [pod for pod in pods if not pod.ignored and pod.value is not None]
+    missing = [pod for pod in pods if not pod.ignored and pod.value is None]
+    ignored = [pod for pod in pods if pod.ignored]
     if not counted:
-        return current
-    ratio = sum(counted) / len(counted) / wanted
+        return None
+    total = sum(pod.value or 0 for pod in counted)
+    weight = sum(pod.weight for pod in counted)
+    observed = math.floor(total / weight)
+    ratio = observed / target
     if not missing and not (ignored and ratio > 1):
-        return current if within(ratio, tol) else ceil(ratio * len(counted))
-    total, number = sum(counted), len(counted) + missing
+        within = tolerance.covers(ratio)
+        return Sized(current if within else math.ceil(ratio * len(counted)), observed)
+    added = missing if ratio != 1 else []
     if ratio < 1:
-        total += missing * full
+        total += sum(pod.full for pod in added)
     if ratio > 1:
-        number += ignored
-    again = total / number / wanted
-    if within(again, tol) or (ratio < 1) != (again < 1):
-        return current
-    replicas = ceil(again * number)
-    return max(replicas, current) if again > 1 else min(replicas, current)
+        added = [*added, *ignored]
+    again = math.floor(total / (weight + sum(pod.weight for pod in added))) / target
+    if tolerance.covers(again) or (ratio < 1) != (again < 1):
+        return Sized(current, observed)
+    replicas = math.ceil(again * (len(counted) + len(added)))
+    return Sized(max(replicas, current) if again > 1 else min(replicas, current), observed)
 
 
-def from_total(total: float, target: float, current: int, ready: int, tol: float) -> int:
+def from_total(
+    total: float, target: float, current: int, ready: int, tolerance: Tolerance
+) -> Sized:
     """Replicas for a metric of one object whose value should be `target` (type Value)."""
-    ratio = total / target
+    ratio, observed = total / target, math.floor(total)
     if current == 0:
-        return ceil(ratio)
-    return current if within(ratio, tol) else ceil(ratio * ready)
+        return Sized(math.ceil(ratio), observed)
+    return Sized(current if tolerance.covers(ratio) else math.ceil(ratio * ready), observed)
 
 
-def from_total_per_replica(total: float, target: float, current: int, tol: float) -> int:
+def from_total_per_replica(
+    total: float, target: float, current: int, tolerance: Tolerance
+) -> Sized:
     """Replicas so that each has `target` of `total` (type AverageValue)."""
-    if current and within(total / (target * current), tol):
-        return current
-    return ceil(total / target)
+    observed = math.ceil(total / current) if current else math.ceil(total)
+    if current and tolerance.covers(total / (target * current)):
+        return Sized(current, observed)
+    return Sized(math.ceil(total / target), observed)
 
 
 def largest(proposals: Sequence[int | None], current: int) -> int:
@@ -95,7 +135,9 @@ def up_limit(current: int, rule: HpaDirection, ups: tuple[Change, ...], now: flo
     for policy in rule.policies:
         start = current - changed_within(ups, policy.period, now)
         percent = policy.type == "percent"
-        limits.append(ceil(start * (1 + policy.value / 100)) if percent else start + policy.value)
+        limits.append(
+            math.ceil(start * (1 + policy.value / 100)) if percent else start + policy.value
+        )
     return max(current, max(limits) if rule.select_policy == "max" else min(limits))
 
 
@@ -108,9 +150,7 @@ def down_limit(current: int, rule: HpaDirection, downs: tuple[Change, ...], now:
         start = current + changed_within(downs, policy.period, now)
         percent = policy.type == "percent"
         limits.append(
-            math.trunc(start * (1 - policy.value / 100) + ROUNDING)
-            if percent
-            else start - policy.value
+            math.trunc(start * (1 - policy.value / 100)) if percent else start - policy.value
         )
     return min(current, min(limits) if rule.select_policy == "max" else max(limits))
 

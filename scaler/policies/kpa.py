@@ -1,8 +1,8 @@
 """`kpa`: as the autoscaler of Knative: a stable window, a panic window, rates of what is ready.
 
-Source: knative `pkg/autoscaler/scaling/autoscaler.go` (`Scale`) and, for the way to zero,
-`pkg/reconciler/autoscaling/kpa/scaler.go`. The load is requests in flight and queued; one
-replica should carry `target_utilization` of its slots.
+Source: knative `pkg/autoscaler/scaling/autoscaler.go` (`Scale`). The load is requests in flight
+and queued; one replica should carry `target_utilization` of its slots. From and to zero:
+`scaler.policies.kpa_stage`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,11 @@ from typing import Self
 
 from msgspec import Struct, structs
 
+from fleet.config.policies import Kpa
 from fleet.config.schema import Scale
 from fleet.model import Observation, Proposal
-from scaler.policies.kpa_measure import (
-    Stage,
-    by_second,
-    exponential,
-    linear,
-    most_lately,
-    sized,
-    targets,
-)
+from scaler.policies.kpa_measure import by_second, exponential, linear, most_lately, targets
+from scaler.policies.kpa_stage import Stage, entered, sized
 from scaler.policies.memory import NEVER, Memory
 from scaler.policies.metrics import Load, loads_moved, noted
 from scaler.policies.want import Want
@@ -56,25 +50,24 @@ class KpaPast(Struct, frozen=True, kw_only=True):
     @classmethod
     def begun(cls, ready: int, now: float) -> KpaPast:
         """A new autoscaler panics if there is something to lose."""
-        return cls(panic_since=now, max_panic=ready) if ready > 1 else cls()
+        return cls(panic_since=now if ready > 1 else None, max_panic=ready)
 
 
 class KpaMemory(Memory, frozen=True, kw_only=True, tag="kpa"):
-    """Loads of the stable window, and when a decision was made."""
+    """Loads of the stable window, when a decision was made, and how far the version is."""
 
     decided: float = NEVER
-    idle_since: float | None = None
-    """Monotonic time of the first decision for zero in a row."""
+    stage: Stage
     loads: tuple[Load, ...] = ()
     past: KpaPast = KpaPast()
 
     def moved(self, by: float) -> Self:
         """See `Memory.moved`."""
-        since, idle = self.past.panic_since, self.idle_since
+        since = self.past.panic_since
         return structs.replace(
             self,
             decided=self.decided + by,
-            idle_since=None if idle is None else idle + by,
+            stage=structs.replace(self.stage, since=self.stage.since + by),
             loads=loads_moved(self.loads, by),
             past=structs.replace(
                 self.past,
@@ -90,7 +83,7 @@ def decide(
     """See the module."""
     seen, kpa, now = observation, settings.kpa, observation.monotonic
     if not isinstance(memory, KpaMemory):
-        memory = KpaMemory(past=KpaPast.begun(seen.ready, now))
+        memory = KpaMemory(stage=Stage("activating", now), past=KpaPast.begun(seen.ready, now))
     load = Load(now, float(seen.in_flight + seen.queued))
     memory = structs.replace(memory, loads=noted(memory.loads, load, kpa.stable_window))
     if now - memory.decided < kpa.tick - 1e-9 and (seen.desired or not load.value):
@@ -104,6 +97,7 @@ def decide(
         max_down_rate=kpa.max_scale_down_rate,
         activation_scale=kpa.activation_scale,
         scale_down_delay=kpa.scale_down_delay,
+        reachable=seen.weight > 0,
     )
     panic_window = kpa.stable_window * kpa.panic_window_percentage / 100
     loads, first = by_second(memory.loads), memory.loads[0].at
@@ -119,23 +113,33 @@ def decide(
         f"{mode}: {stable:.3g} over {kpa.stable_window:.0f}s and {panic:.3g} lately ask for "
         f"{replicas} at {spec.target:.3g} each"
     )
-    idle = memory.idle_since
-    if replicas == 0 and seen.desired:
-        idle = now if idle is None else idle
-        _, applied = sized(
-            0,
-            seen.desired,
-            Stage("inactive", idle),
-            now,
-            stable_window=kpa.stable_window,
-            grace=kpa.scale_to_zero_grace_period,
-        )
-        if not applied:
-            replicas, reason = 1, f"{reason}, kept at one for the grace period"
-    else:
-        idle = None
-    memory = structs.replace(memory, decided=now, idle_since=idle, past=past)
-    return _want(replicas, reason, replicas), memory
+    replicas, stage, note = _staged(replicas, seen, memory.stage, kpa)
+    memory = structs.replace(memory, decided=now, stage=stage, past=past)
+    return _want(replicas, reason + note, replicas), memory
+
+
+def _staged(wanted: int, seen: Observation, stage: Stage, kpa: Kpa) -> tuple[int, Stage, str]:
+    """The size with regard to where the version is, the stage after that, and a note if it counts.
+
+    A version is created with its initial size, unless nothing leads to it.
+    """
+    initial = kpa.initial_scale if seen.weight else 0
+    if not stage.begun and not seen.desired:
+        wanted = max(wanted, initial)
+    answer, applied = sized(
+        wanted,
+        seen.desired,
+        stage,
+        seen.monotonic,
+        stable_window=kpa.stable_window,
+        grace=kpa.scale_to_zero_grace_period,
+        initial=initial,
+    )
+    after = entered(stage, answer, seen.ready, initial, seen.monotonic)
+    size = seen.desired if answer is None or not applied else answer
+    if size == wanted:
+        return size, after, ""
+    return size, after, f", {size} while {stage.name}"
 
 
 def scale(
@@ -163,9 +167,9 @@ def scale(
     if since is not None:
         highest = max(highest, wanted, urgent)
         wanted = highest
-    delayed: tuple[Wish, ...] = ()
+    delayed = past.delayed if spec.scale_down_delay > 0 else ()
     if spec.reachable and spec.scale_down_delay > 0:
-        delayed = most_lately(past.delayed, Wish(now, wanted), spec.scale_down_delay, GRANULARITY)
+        delayed = most_lately(delayed, Wish(now, wanted), spec.scale_down_delay, GRANULARITY)
         wanted = delayed[0].replicas
     return wanted, KpaPast(panic_since=since, max_panic=highest, delayed=delayed)
 

@@ -1,15 +1,13 @@
-"""How Knative averages load, finds a target, and goes to zero. Pure.
+"""How Knative averages load and finds a target. Pure.
 
-Source: knative `pkg/autoscaler/aggregation/bucketing.go`,
-`pkg/reconciler/autoscaling/resources/target.go` and `pkg/reconciler/autoscaling/kpa/scaler.go`.
+Source: knative `pkg/autoscaler/aggregation/bucketing.go` and
+`pkg/reconciler/autoscaling/resources/target.go`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
-
-from msgspec import Struct
+from typing import Final
 
 from scaler.policies.metrics import Load
 from scaler.windows import Wish, remembered
@@ -91,44 +89,3 @@ def targets(
     if asked is not None:
         total = asked if capacity is None else min(asked, capacity)
     return max(LEAST_TARGET, total * utilization), total
-
-
-class Stage(Struct, frozen=True, array_like=True):
-    """Where a version is between zero and serving."""
-
-    name: Literal["activating", "active", "inactive"]
-    since: float
-    """Monotonic seconds."""
-
-
-def sized(
-    wanted: int,
-    current: int,
-    stage: Stage,
-    now: float,
-    *,
-    stable_window: float,
-    grace: float,
-    initial: int = 1,
-    least: int = 0,
-    most: int | None = None,
-    buffered: bool = True,
-) -> tuple[int, bool]:
-    """The size that Knative answers, and whether it is put into effect.
-
-    To zero goes only what was active for a stable window and inactive for the grace period, with
-    the buffer (here the gateway, always) in the path of new requests. What begins has at least
-    its `initial` size.
-    """
-    if stage.name == "activating" and wanted < initial:
-        wanted = initial
-    wanted = max(wanted, least)
-    if most is not None:
-        wanted = min(wanted, most)
-    age = now - stage.since
-    if wanted == 0 and current > 0:
-        if stage.name == "active":
-            return (0, False) if age >= stable_window else (1, current != 1)
-        if stage.name == "inactive" and (age < grace or not buffered):
-            return 0, False
-    return wanted, wanted != current

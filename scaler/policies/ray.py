@@ -20,6 +20,8 @@ from scaler.policies.want import Want
 
 LAST_LOOK: Final = 1.0
 """Seconds for which the latest look counts. Source: ray's `last_window_s`."""
+DIGITS: Final = 9
+"""Of a mean: what is beyond them is rounding, which must not ask for one more replica."""
 
 
 class Wished(Struct, frozen=True, array_like=True):
@@ -54,11 +56,14 @@ def decide(
     seen, ray, now = observation, settings.ray, observation.monotonic
     past = memory if isinstance(memory, RayMemory) else RayMemory()
     loads = noted(past.loads, Load(now, float(seen.in_flight + seen.queued)), ray.look_back_period)
-    requests = held_mean(loads, now - ray.look_back_period, now + LAST_LOOK)
+    requests = round(held_mean(loads, now - ray.look_back_period, now + LAST_LOOK), DIGITS)
     if not seen.desired:
         requests = max(requests, loads[-1].value)
+    target = seen.desired
+    if settings.min == 0 and target == ray.gang_size:
+        target = 1
     replicas, wished = scale(
-        ray, past.wished, now, current=seen.ready, target=seen.desired, requests=requests
+        ray, past.wished, now, current=seen.ready, target=target, requests=requests
     )
     replicas = ganged(replicas, ray.gang_size)
     reason = (
@@ -76,15 +81,18 @@ def decide(
 
 
 def ganged(replicas: int, gang: int) -> int:
-    """`replicas` rounded up to whole gangs. Source: ray `gang_scheduling_autoscaling_policy`."""
+    """`replicas` rounded up to whole gangs. The last gang goes as the last replica does.
+
+    Source: ray `python/ray/serve/_private/gang_scheduling_autoscaling_policy.py`.
+    """
     return math.ceil(replicas / gang) * gang
 
 
 def smoothed(current: int, wanted: float, up: float, down: float) -> int:
     """`current` moved by a part of the gap to `wanted`; never stuck above it."""
     factor = up if wanted > current else down
-    size = max(0, math.ceil(current + factor * (wanted - current) - 1e-9))
-    if math.ceil(wanted - 1e-9) < current and size == current:
+    size = max(0, math.ceil(current + factor * (wanted - current)))
+    if math.ceil(wanted) < current and size == current:
         size -= 1
     return size
 
@@ -94,12 +102,11 @@ def scale(
 ) -> tuple[int, Wished | None]:
     """The next target, before bounds, from the replicas that run and `requests` in all."""
     if current == 0:
-        if target == 0 and requests > 0:
-            return math.ceil(settings.upscaling_factor), None
-        return target, wished
+        least = math.ceil(settings.upscaling_factor) if requests > 0 else 0
+        return max(least, target), wished
     wanted = smoothed(
         current,
-        requests / settings.target_ongoing_requests,
+        current * (requests / (settings.target_ongoing_requests * current)),
         settings.upscaling_factor,
         settings.downscaling_factor,
     )

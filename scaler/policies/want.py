@@ -13,3 +13,5 @@ class Want(Struct, frozen=True, kw_only=True):
     replicas: int
     reason: str
     proposals: tuple[Proposal, ...]
+    resting: bool = False
+    """The size is that of a version without work, which may be below the pool's `min`."""

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from fleet.config.schema import RouterSignal, Signal
 from scaler.signals.formula import FormulaInput, formula_input
-from scaler.signals.prometheus import PrometheusSource
+from scaler.signals.prometheus import PrometheusSource, wanted
 from scaler.signals.redis import RedisSource
 from scaler.signals.redis_age import RedisAgeSource
 from scaler.signals.source import SignalLostError, Source
@@ -117,7 +117,9 @@ def _names(signals: Sequence[Signal]) -> Iterator[str]:
 
 
 def _per_replica(signal: Signal) -> float | None:
-    settings = signal.redis or signal.prometheus or signal.load
+    if signal.prometheus is not None:
+        return wanted(signal.prometheus)
+    settings = signal.redis or signal.load
     return None if settings is None else settings.per_replica
 
 

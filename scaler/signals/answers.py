@@ -32,6 +32,10 @@ class Answers(Struct, frozen=True, kw_only=True):
         """After a read that failed."""
         return structs.replace(self, failures=self.failures + 1, error=error)
 
+    def excused(self, failures: int) -> bool:
+        """Whether nothing was read yet, but no more than `failures` reads have failed."""
+        return self.answered is None and self.failures <= failures
+
     def lost(self, now: float, *, stale: float, failures: int, interval: float) -> str | None:
         """Why there is no value to go by; None: there is one.
 

@@ -93,6 +93,7 @@ class Poller:
             target=self.source.per_replica,
             ratio=self.source.ratio,
             error=self.error,
+            excused=self._answers.excused(self.signal.failures),
         )
 
     def _tell(self) -> None:

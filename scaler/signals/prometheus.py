@@ -2,15 +2,16 @@
 
 The answer must be one number: a scalar, or a vector of exactly one series. Anything else is a
 lost signal, never zero: an outage read as "nothing to do" scales a busy pool down
-(kubernetes/kubernetes#104387; KEDA's default turns empty, NaN and Inf into 0). A query that may
-rightly find nothing says so itself: `sum(x) or vector(0)`.
+(kubernetes/kubernetes#104387). A query that may rightly find nothing says so itself, as in
+`sum(x) or vector(0)`, or has `ignore_null_values`, which KEDA has on by default: then an answer
+that is empty, NaN or infinite is 0. No answer, or an error, is never that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import msgspec
@@ -25,30 +26,34 @@ LONGEST_ANSWER: Final = 1 << 20
 """Bytes."""
 
 
-class _Series(Struct):
-    value: tuple[float, str]
+class _Series(Struct, frozen=True):
+    value: tuple[Any, ...] = ()
 
 
-class _Data(Struct, rename="camel"):
-    result_type: str
-    result: msgspec.Raw
+class _Data(Struct, frozen=True, rename="camel"):
+    result_type: str = "vector"
+    result: msgspec.Raw = msgspec.Raw(b"[]")
 
 
-class _Answer(Struct, rename="camel"):
-    status: str
-    data: _Data | None = None
+class _Answer(Struct, frozen=True, rename="camel"):
+    status: str = "success"
+    data: _Data = _Data()
     error_type: str = ""
     error: str = ""
+
+
+class _NothingError(SignalLostError):
+    """An answer, but without a finite number in it."""
 
 
 class PrometheusSource:
     """See the module. One connection, kept; `url` may have a path, and user and password."""
 
-    ratio = False
-
     def __init__(self, settings: PrometheusSignal, url: str, name: str) -> None:
         self.name = name
-        self.per_replica = settings.per_replica
+        self.per_replica = wanted(settings)
+        self.ratio = settings.target is not None
+        self._ignore_null_values = settings.ignore_null_values
         self._query = settings.query
         self._url = f"{url.rstrip('/')}/api/v1/query"
         self._session: aiohttp.ClientSession | None = None
@@ -62,7 +67,7 @@ class PrometheusSource:
             raise SignalLostError(f"no answer within {TIMEOUT:g}s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise SignalLostError(str(error) or type(error).__name__) from error
-        return parse_answer(status, body)
+        return parse_answer(status, body, ignore_null_values=self._ignore_null_values)
 
     async def close(self) -> None:
         """See `Source.close`."""
@@ -81,36 +86,50 @@ class PrometheusSource:
             return reply.status, bytes(body)
 
 
-def parse_answer(status: int, body: bytes) -> float:
-    """The one finite number in an answer. Raises SignalLostError for everything else."""
+def wanted(settings: PrometheusSignal) -> float:
+    """What one replica should carry, or what the value should be."""
+    return settings.per_replica or settings.target or 1.0
+
+
+def parse_answer(status: int, body: bytes, *, ignore_null_values: bool = False) -> float:
+    """The one finite number in an answer. Raises SignalLostError for everything else.
+
+    Source of what `ignore_null_values` ignores: keda `pkg/scalers/prometheus_scaler.go`.
+    """
     try:
         answer = msgspec.json.decode(body, type=_Answer)
     except msgspec.MsgspecError:
         raise SignalLostError(f"HTTP {status}, not an answer of Prometheus") from None
-    if answer.status != "success" or answer.data is None:
+    if answer.status != "success" or not 200 <= status < 300:
         raise SignalLostError(f"{answer.error_type or f'HTTP {status}'}: {answer.error}")
     try:
-        text = _only_value(answer.data)
-        value = float(text)
+        return _only_number(answer.data)
+    except _NothingError:
+        if ignore_null_values:
+            return 0.0
+        raise
     except ValueError as error:
         raise SignalLostError(f"the answer cannot be read: {error}") from None
-    if not math.isfinite(value):
-        raise SignalLostError(f"the query's value is {text}")
-    return value
 
 
-def _only_value(data: _Data) -> str:
+def _only_number(data: _Data) -> float:
     match data.result_type:
         case "scalar":
-            _, text = msgspec.json.decode(data.result, type=tuple[float, str])
-            return text
+            pair = msgspec.json.decode(data.result, type=tuple[Any, ...])
         case "vector":
             series = msgspec.json.decode(data.result, type=list[_Series])
             if not series:
-                raise SignalLostError("the query found nothing")
+                raise _NothingError("the query found nothing")
             if len(series) > 1:
                 raise SignalLostError(f"the query found {len(series)} series instead of one")
-            _, text = series[0].value
-            return text
+            pair = series[0].value
         case other:
             raise SignalLostError(f"the query gives a {other}, not a number")
+    if not pair:
+        raise _NothingError("the query's value is empty")
+    if len(pair) != 2 or not isinstance(pair[1], str):
+        raise SignalLostError(f"the query's value is {pair}, not a time and a number")
+    value = float(pair[1])
+    if not math.isfinite(value):
+        raise _NothingError(f"the query's value is {pair[1]}")
+    return value

@@ -26,6 +26,8 @@ class Measured(Struct, frozen=True, kw_only=True):
     ratio: bool = False
     error: str | None = None
     """Why it is lost; None: it is not."""
+    excused: bool = False
+    """It was never read, and has not failed as often as it may: nothing stands in for it yet."""
 
 
 class Situation(Struct, frozen=True, kw_only=True):
@@ -81,7 +83,8 @@ def reading_of(measured: Measured, signal: Signal, share: float, now: Situation)
     """
     name, target, ratio = measured.name, measured.target, measured.ratio
     if measured.error is not None:
-        value = stood_in(measured, signal.fallback, share, now)
+        fallback = None if measured.excused else signal.fallback
+        value = stood_in(measured, fallback, share, now)
         if value is None:
             return Reading(signal=name, value=None, target=target, error=measured.error)
         last = signal.fallback is not None and signal.fallback.use == "last"
@@ -90,17 +93,20 @@ def reading_of(measured: Measured, signal: Signal, share: float, now: Situation)
             value=active(value, signal.activation * share) if last else value,
             target=target if last or not ratio else 1.0,
             ratio=ratio and last,
+            outside=ratio and last,
             error=measured.error,
             detail=f"{value:.6g}, by its fallback ({measured.error}),",
         )
     if measured.value is None:
-        return Reading(signal=name, value=None, target=target, ratio=ratio)
+        return Reading(signal=name, value=None, target=target, ratio=ratio, outside=ratio)
     counted = active(measured.value, signal.activation)
     if counted != measured.value:
         detail = f"{measured.value:.6g}, not above its activation {signal.activation:.6g},"
-        return Reading(signal=name, value=counted, target=target, ratio=ratio, detail=detail)
+        return Reading(
+            signal=name, value=counted, target=target, ratio=ratio, outside=ratio, detail=detail
+        )
     if ratio or share == 1:
-        return Reading(signal=name, value=counted, target=target, ratio=ratio)
+        return Reading(signal=name, value=counted, target=target, ratio=ratio, outside=ratio)
     detail = f"{share:.3g} of {counted:.6g} = {counted * share:.6g}"
     return Reading(signal=name, value=counted * share, target=target, detail=detail)
 

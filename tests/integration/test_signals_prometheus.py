@@ -92,7 +92,7 @@ ANSWERS = {
         b'{"status":"error","errorType":"timeout","error":"query timed out"}',
         "timeout: query timed out",
     ),
-    "success without data": (200, b'{"status":"success"}', "HTTP 200: "),
+    "success without data": (200, b'{"status":"success"}', "the query found nothing"),
     "a string": (
         200,
         b'{"status":"success","data":{"resultType":"string","result":[1,"x"]}}',
@@ -111,7 +111,7 @@ ANSWERS = {
     "a series without a value": (
         200,
         b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{}}]}}',
-        "the answer cannot be read: Object missing required field `value` - at `$[0]`",
+        "the query's value is empty",
     ),
 }
 

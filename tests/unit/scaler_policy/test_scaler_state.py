@@ -13,6 +13,7 @@ from scaler.decide import decide_pool
 from scaler.forecast import Forecast
 from scaler.policies import POLICIES
 from scaler.policies.kpa import KpaMemory, KpaPast
+from scaler.policies.kpa_stage import Stage
 from scaler.policies.metrics import Load
 from scaler.state import PoolState, VersionState, load, save
 from scaler.windows import Change, Wish
@@ -26,7 +27,10 @@ STATE = {
                 ups=(Change(91.0, 3),),
                 downs=(Change(99.0, 1),),
                 memory=KpaMemory(
-                    decided=94.0, loads=(Load(92.0, 5.0),), past=KpaPast(panic_since=93.0)
+                    decided=94.0,
+                    stage=Stage("active", 91.0),
+                    loads=(Load(92.0, 5.0),),
+                    past=KpaPast(panic_since=93.0),
                 ),
             )
         }
@@ -52,6 +56,7 @@ def test_ages_are_kept(monotonic: float, wall: float, shift: float) -> None:
     assert version.memory == KpaMemory(
         decided=94.0 + shift,
         loads=(Load(92.0 + shift, 5.0),),
+        stage=Stage("active", 91.0 + shift),
         past=KpaPast(panic_since=93.0 + shift),
     )
     assert version.desired == 4

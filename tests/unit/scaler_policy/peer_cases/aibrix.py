@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fleet.config.policies import Apa
@@ -21,11 +22,13 @@ def apa(case: dict[str, Any]) -> None:
 
 
 def kpa(case: dict[str, Any]) -> None:
+    """Whether there is panic is decided elsewhere in AIBrix; from none, one is the most."""
     spec = KpaSpec(
         target=case["target"],
-        max_up_rate=case["max_up"],
+        max_up_rate=case["max_up"] if case["current"] else 1.0,
         max_down_rate=case["max_down"],
         activation_scale=case["activation"],
+        panic_threshold=math.inf,
     )
     panic = 0.0 if case["in_panic"] else None
     past = KpaPast(panic_since=panic, max_panic=case["max_panic"])

@@ -6,11 +6,12 @@ from typing import Any
 
 from fleet.config.policies import HpaDirection
 from scaler.policies import hpa_replicas as rules
-from scaler.policies.hpa_replicas import Pod
+from scaler.policies.hpa_replicas import Pod, Sized, Tolerance
 from scaler.windows import Change, Wish, changed_within
 
+from .forms import UnknownFormError, checked
+
 NOW = 10_000.0
-TOLERANCE = 0.1
 
 
 def _rule(given: dict[str, Any]) -> HpaDirection:
@@ -34,58 +35,100 @@ def _wishes(case: dict[str, Any]) -> list[Wish]:
     return [Wish(NOW - wish["age_s"], wish["replicas"]) for wish in case["recommendations"]]
 
 
-def _pods(case: dict[str, Any]) -> list[Pod]:
-    ignored = {"pending"} if case["kind"] == "pod_average" else {"pending", "unready", "warming"}
+STATES = {
+    "utilization": {"pending", "unready", "warming"},
+    "pod_average": {"pending"},
+}
+"""States in which a pod is ignored, by the kind of metric."""
+KNOWN = {"deleting", "failed", "pending", "ready", "unready", "warming"}
+
+
+def _pods(case: dict[str, Any], target: float) -> list[Pod]:
+    kind = case["kind"]
+    pods = case.get("pods")
+    if pods is None:
+        shared = {"state": "ready", **{k: v for k, v in case.items() if k == "request"}}
+        pods = [{"value": value, **shared} for value in case["values"]]
+    if unknown := {pod["state"] for pod in pods} - KNOWN:
+        raise UnknownFormError(f"a pod is {unknown}")
+    kept = [pod for pod in pods if pod["state"] not in ("deleting", "failed")]
+    if kind == "utilization":
+        return [
+            Pod(
+                value=None if pod["value"] is None else 100 * pod["value"],
+                full=100 * pod["request"],
+                weight=pod["request"],
+                ignored=pod["state"] in STATES[kind],
+            )
+            for pod in kept
+        ]
     return [
-        Pod(value=pod["value"], ignored=pod["state"] in ignored)
-        for pod in case["pods"]
-        if pod["state"] not in ("failed", "deleting")
+        Pod(value=pod["value"], full=target, ignored=pod["state"] in STATES[kind]) for pod in kept
     ]
 
 
-def _calculated(case: dict[str, Any]) -> int:
-    current, tolerance = case["current"], case.get("tolerance", TOLERANCE)
+def _tolerance(case: dict[str, Any]) -> Tolerance:
+    given = case.get("tolerance", 0.1)
+    if isinstance(given, dict):
+        return Tolerance(up=given.get("up", 0.1), down=given.get("down", 0.1))
+    return Tolerance(
+        up=case.get("tolerance_up", given),
+        down=case.get("tolerance_down", given),
+    )
+
+
+def _calculated(case: dict[str, Any]) -> Sized | None:
+    current, tolerance = case["current"], _tolerance(case)
     match case["kind"]:
         case "utilization":
-            requests = [p["request"] for p in case["pods"] if p["value"] is not None]
-            request = sum(requests) / len(requests)
-            wanted = case["target_pct"] / 100 * request
-            return rules.from_pods(_pods(case), wanted, request, current, tolerance)
+            target = case["target_pct"]
+            return rules.from_pods(_pods(case, target), target, current, tolerance)
         case "pod_average":
             target = case["target"]
-            return rules.from_pods(_pods(case), target, target, current, tolerance)
+            return rules.from_pods(_pods(case, target), target, current, tolerance)
         case "total_value":
-            ready = case["ready_pods"]
+            ready = case.get("ready_pods", current)
             return rules.from_total(case["total"], case["target"], current, ready, tolerance)
-        case _:
+        case "total_per_replica":
             return rules.from_total_per_replica(case["total"], case["target"], current, tolerance)
+        case other:
+            raise UnknownFormError(f"a metric of kind {other}")
 
 
 def replica_calc(case: dict[str, Any]) -> None:
-    assert _calculated(case) == case["expect"]["replicas"]
+    expect = checked(case["expect"], "replicas", "observed", "error")
+    found = _calculated(case)
+    if expect.get("error"):
+        assert found is None
+        return
+    assert found is not None
+    assert found.replicas == expect["replicas"]
+    assert found.observed == expect.get("observed", found.observed)
 
 
 def rate_limits(case: dict[str, Any]) -> None:
+    expect = checked(case["expect"], "replicas", "condition")
     current, replicas = case["current"], case["desired"]
+    low, high = case["min"], case["max"]
     condition = "DesiredWithinRange"
     if replicas > current:
-        most = rules.up_limit(current, _rule(case["scale_up"]), _changes(case["up_events"]), NOW)
-        if replicas > most:
-            replicas, condition = most, "ScaleUpLimit"
+        ups = _changes(case.get("up_events", []))
+        most = rules.up_limit(current, _rule(case["scale_up"]), ups, NOW)
+        if replicas > min(most, high):
+            condition = "ScaleUpLimit" if high > most else "TooManyReplicas"
+        replicas = min(replicas, most)
     elif replicas < current:
-        downs = _changes(case["down_events"])
+        downs = _changes(case.get("down_events", []))
         least = rules.down_limit(current, _rule(case["scale_down"]), downs, NOW)
-        if replicas < least:
-            replicas, condition = least, "ScaleDownLimit"
-    if replicas > case["max"]:
-        replicas, condition = case["max"], "TooManyReplicas"
-    if replicas < case["min"]:
-        replicas, condition = case["min"], "TooFewReplicas"
-    assert (replicas, condition) == (case["expect"]["replicas"], case["expect"]["condition"])
+        if replicas < max(least, low):
+            condition = "ScaleDownLimit" if low < least else "TooFewReplicas"
+        replicas = max(replicas, least)
+    replicas = max(low, min(high, replicas))
+    assert (replicas, condition) == (expect["replicas"], expect.get("condition", condition))
 
 
 def scale_limits(case: dict[str, Any]) -> None:
-    limit = rules.up_limit if case["direction"] == "up" else rules.down_limit
+    limit = {"up": rules.up_limit, "down": rules.down_limit}[case["direction"]]
     changes = _changes(case.get("events", []))
     assert limit(case["current"], _rule(case), changes, NOW) == case["expect_limit"]
 
@@ -106,14 +149,10 @@ def stabilization_legacy(case: dict[str, Any]) -> None:
 def multi_metric(case: dict[str, Any]) -> None:
     proposals: list[int | None] = []
     for metric in case["metrics"]:
-        if "error" in metric:
-            proposals.append(None)
-            continue
-        pods = [
-            {"value": value, "state": "ready", "request": metric["request"]}
-            for value in metric["values"]
-        ]
-        proposals.append(_calculated({**metric, "current": case["current"], "pods": pods}))
+        sized = None
+        if not metric.get("error"):
+            sized = _calculated({**metric, "current": case["current"]})
+        proposals.append(None if sized is None else sized.replicas)
     found = rules.largest(proposals, case["current"])
     assert min(case["max"], max(case["min"], found)) == case["expect"]
 

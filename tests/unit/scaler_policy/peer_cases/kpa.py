@@ -7,17 +7,12 @@ from typing import Any
 import pytest
 
 from scaler.policies.kpa import KpaPast, KpaSpec, scale
-from scaler.policies.kpa_measure import (
-    Stage,
-    decay,
-    exponential,
-    linear,
-    most_lately,
-    sized,
-    targets,
-)
+from scaler.policies.kpa_measure import decay, exponential, linear, most_lately, targets
+from scaler.policies.kpa_stage import Stage, sized
 from scaler.policies.metrics import Load
 from scaler.windows import Wish, remembered
+
+from .forms import UnknownFormError, checked
 
 KEYS = {
     "target": "target",
@@ -29,6 +24,7 @@ KEYS = {
     "activation_scale": "activation_scale",
     "scale_down_delay_s": "scale_down_delay",
 }
+BURST = "the gateway is always in the path of requests, whatever burst the replicas could take"
 
 
 def _spec(given: dict[str, Any]) -> KpaSpec:
@@ -41,13 +37,22 @@ def decide(case: dict[str, Any]) -> None:
     if preset := case.get("preset"):
         past = KpaPast(**preset)
     for step in case["steps"]:
+        checked(
+            {k: v for k, v in step.items() if k.startswith("expect")},
+            "expect",
+            "expect_panic",
+            "expect_panic_since",
+            "expect_max_panic",
+        )
+        expect = checked(step["expect"], "desired", "valid", ebc=BURST)
         given.update(step.get("spec_update", {}))
-        if not step["expect"].get("valid", True):
-            continue
+        if not expect.get("valid", True):
+            continue  # without data Knative decides nothing, and the gateway always has some
         found, past = scale(
             _spec(given), past, step["t_s"], step["ready"], step["stable"], step["panic"]
         )
-        assert found == step["expect"]["desired"], step
+        assert found == expect["desired"], step
+        assert past.max_panic == step.get("expect_max_panic", past.max_panic)
         if "expect_panic" in step:
             assert (past.panic_since is not None) == step["expect_panic"]
         if "expect_panic_since" in step:
@@ -82,6 +87,11 @@ def avg_window(case: dict[str, Any]) -> None:
     buckets: dict[float, float] = {}
     first = newest = 0.0
     for kind, at, value in case["ops"]:
+        if kind == "resize":
+            window = value
+            continue
+        if kind not in ("avg", "record"):
+            raise UnknownFormError(f"an operation {kind} on a window")
         if kind == "record":
             if not buckets or at - newest >= window:
                 buckets, first, newest = {}, at, at
@@ -90,10 +100,13 @@ def avg_window(case: dict[str, Any]) -> None:
                 first, newest = min(first, at), max(newest, at)
             continue
         loads = tuple(Load(*one) for one in sorted(buckets.items()))
-        if case["kind"] == "exponential":
-            found = exponential(loads, window, at, step)
-        else:
-            found = linear(loads, first, window, at, step)
+        match case["kind"]:
+            case "exponential":
+                found = exponential(loads, window, at, step)
+            case "linear":
+                found = linear(loads, first, window, at, step)
+            case other:
+                raise UnknownFormError(f"a window of kind {other}")
         assert found == pytest.approx(value, abs=0.5 * 10.0 ** -case.get("round", 9)), (kind, at)
 
 
@@ -102,30 +115,37 @@ def decay_coefficient(case: dict[str, Any]) -> None:
 
 
 def target(case: dict[str, Any]) -> None:
+    expect = checked(case["expect"], "target", "total")
     rps = case["metric"] == "rps"
-    percent = case["utilization_annotation_pct"]
+    percent = case.get("utilization_annotation_pct")
     share = case["rps_utilization"] if rps else case["concurrency_fraction"]
     found, total = targets(
         case["rps_default"] if rps else case["concurrency_default"],
         share if percent is None else percent / 100,
-        asked=case["target_annotation"],
+        asked=case.get("target_annotation"),
         capacity=None if rps else case["container_concurrency"] or None,
     )
-    assert found == pytest.approx(case["expect"]["target"])
-    assert total == case["expect"]["total"]
+    assert found == pytest.approx(expect["target"])
+    assert total == pytest.approx(expect["total"])
 
 
 def scale_to_zero(case: dict[str, Any]) -> None:
-    found = sized(
+    """Knative writes -1 for a size that it does not know."""
+    expect = checked(case["expect"], "applied", "result")
+    if case["desired"] < 0:
+        assert (expect["result"], expect["applied"]) == (case["desired"], False)
+        return
+    window = case.get("stable_window_s", case.get("window_s", 300.0))
+    size, applied = sized(
         case["desired"],
         case["current"],
         Stage(case.get("state", "active"), 0.0),
         float(case.get("state_age_s", 0)),
-        stable_window=300.0,
-        grace=60.0,
+        stable_window=window,
+        grace=case.get("grace_period_s", 60.0),
         initial=case.get("initial_scale", 1),
-        least=case.get("min", 0),
-        most=case.get("max"),
-        buffered=case.get("buffer_in_path", False),
+        least=case.get("min") or 0,
+        most=case.get("max") or None,
+        buffered=case.get("buffer_in_path", True),
     )
-    assert found == (case["expect"]["result"], case["expect"]["applied"])
+    assert (-1 if size is None else size, applied) == (expect["result"], expect["applied"])

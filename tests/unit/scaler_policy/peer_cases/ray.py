@@ -10,6 +10,8 @@ from fleet.config.policies import Ray
 from scaler.policies import ray
 from scaler.policies.metrics import Load, held_mean
 
+from .forms import checked
+
 
 def scaling_factors(case: dict[str, Any]) -> None:
     up, down = case["upscaling_factor"], case["downscaling_factor"]
@@ -18,7 +20,7 @@ def scaling_factors(case: dict[str, Any]) -> None:
 
 def policy(case: dict[str, Any]) -> None:
     given = case["config"]
-    to_zero = given["downscale_to_zero_delay_s"]
+    to_zero = given.get("downscale_to_zero_delay_s")
     settings = Ray.model_validate(
         {
             "target_ongoing_requests": given["target_ongoing"],
@@ -31,6 +33,7 @@ def policy(case: dict[str, Any]) -> None:
     )
     wished = None
     for step in case["steps"]:
+        checked({k: v for k, v in step.items() if k.startswith("expect")}, "expect")
         found, wished = ray.scale(
             settings,
             wished,
@@ -48,8 +51,24 @@ def gang(case: dict[str, Any]) -> None:
 
 
 def aggregate(case: dict[str, Any]) -> None:
-    merged = tuple(Load(at, value) for at, value in case["merged"])
+    """The mean from the first report of all, and from the moment by which every series has one."""
+    expect = checked(case["expect"], "aligned_from_0_2", "unaligned")
+    merged = _merged(case["series"])
+    assert [[load.at, load.value] for load in merged] == case.get(
+        "merged", [[load.at, load.value] for load in merged]
+    )
     end = merged[-1].at + case["last_window_s"]
-    expect = case["expect"]
+    aligned = max(series[0][0] for series in case["series"])
     assert held_mean(merged, 0.0, end) == pytest.approx(expect["unaligned"])
-    assert held_mean(merged, 0.2, end) == pytest.approx(expect["aligned_from_0_2"])
+    if "aligned_from_0_2" in expect:
+        assert aligned == 0.2
+        assert held_mean(merged, aligned, end) == pytest.approx(expect["aligned_from_0_2"])
+
+
+def _merged(series: list[list[list[float]]]) -> tuple[Load, ...]:
+    """The sum of step functions; Headrace has one series, which the gateway counts itself."""
+    times = sorted({at for one in series for at, _ in one})
+    return tuple(
+        Load(at, sum(next((v for t, v in reversed(one) if t <= at), 0.0) for one in series))
+        for at in times
+    )
