@@ -16,6 +16,8 @@ LEAST_TARGET: Final = 0.01
 PRECISION: Final = 0.9999
 """Part of all weight that the buckets of an exponential window have together."""
 LEAST_DECAY: Final = 0.2
+DIGITS: Final = 6
+"""Of a mean."""
 
 
 def by_second(looks: tuple[Load, ...]) -> tuple[Load, ...]:
@@ -41,13 +43,17 @@ def linear(
     write count as 0. Worked, window 5 s, written 1 to 5 at 0 to 4 s: at 6 s the buckets 2 to 6
     less the two not written yet are three, (3 + 4 + 5) / 3 = 4.
     """
-    here = math.floor(now / granularity) * granularity
-    if not loads or here - loads[-1].at >= window:
+    if not loads:
         return 0.0
-    counted = [one.value for one in loads if one.at > here - window]
-    since_first = (loads[-1].at - math.floor(first / granularity) * granularity) / granularity + 1
-    written = (window - max(0.0, here - loads[-1].at)) / granularity
-    return sum(counted) / max(1.0, min(since_first, written))
+    newest = loads[-1].at
+    here = max(math.floor(now / granularity) * granularity, newest)
+    if here - newest >= window:
+        return 0.0
+    buckets = math.ceil(window / granularity)
+    counted = [one.value for one in loads if one.at > here - buckets * granularity]
+    since_first = (newest - math.floor(first / granularity) * granularity) / granularity + 1
+    written = buckets - (here - newest) / granularity
+    return round(sum(counted) / max(1.0, min(since_first, written)), DIGITS)
 
 
 def decay(buckets: float) -> float:
@@ -59,12 +65,15 @@ def exponential(
     loads: tuple[Load, ...], window: float, now: float, granularity: float = 1.0
 ) -> float:
     """The mean with weights m * (1 - m)^age, age in buckets and m from `decay`."""
-    here = math.floor(now / granularity) * granularity
-    newest = decay(window / granularity)
+    if not loads:
+        return 0.0
+    here = max(math.floor(now / granularity) * granularity, loads[-1].at)
+    buckets = math.ceil(window / granularity)
+    newest = decay(buckets)
     return sum(
         one.value * newest * math.pow(1 - newest, (here - one.at) / granularity)
         for one in loads
-        if here - window < one.at <= here
+        if one.at > here - buckets * granularity
     )
 
 

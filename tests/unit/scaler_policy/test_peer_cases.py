@@ -1,8 +1,8 @@
 """Facts about other autoscalers, restated from their own tests in one schema.
 
-Every file of the folder is read, and every case of the kinds below is run by name, so that more
-files of the same schema run too. The folder is `../shared/cases` beside the repository, or what
-HEADRACE_CASES names.
+Every file of the folder is read, and every case of it is run by name, so that more cases and files
+of the same schema run too; what is of no known form fails. The folder is `../shared/cases` beside
+the repository, or what HEADRACE_CASES names.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import pytest
 from peer_cases import aibrix, erlang, hpa, keda, kpa, nomad, ray
+from peer_cases.defaults import DEFAULTS, ELSEWHERE_SET
+from peer_cases.forms import UnknownFormError
 
 from fleet.config.schema import Scale
 
@@ -40,6 +42,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "max_window": kpa.max_window,
     "min_servers": erlang.min_servers,
     "multi_metric": hpa.multi_metric,
+    "multi_trigger": keda.multi_trigger,
     "nomad_target_value": nomad.target_value,
     "policy": ray.policy,
     "prometheus": keda.prometheus,
@@ -57,65 +60,77 @@ CHECKS: Final[Mapping[str, Check]] = {
     "zero_one": keda.zero_one_case,
 }
 """By the kind of case."""
-ELSEWHERE: Final = {
-    "defaults": "checked as a whole",
-    "job_min": "there are no jobs",
-    "job_strategies": "there are no jobs",
-    "multi_trigger": "there are no jobs",
-}
+_NO_JOBS: Final = (
+    "a ScaledJob starts jobs that end by themselves, a replica serves until it is stopped"
+)
+ELSEWHERE: Final = {"job_min": _NO_JOBS, "job_strategies": _NO_JOBS}
 """Kinds of which Headrace has nothing, and why."""
 
 
 def _cases() -> Iterator[Any]:
     for file in sorted(FOLDER.glob("*.json")):
         for kind, cases in json.loads(file.read_text()).items():
-            if kind == "_doc" or not isinstance(cases, list):
+            if kind in ("_doc", "defaults"):
                 continue
-            for number, case in enumerate(cases):
-                name = f"{file.stem}/{kind}/{case.get('name', number)}"
+            for number, case in enumerate(cases if isinstance(cases, list) else [cases]):
+                given = case.get("name", number) if isinstance(case, dict) else number
+                name = f"{file.stem}/{kind}/{given}"
                 marks = []
                 if kind in ELSEWHERE:
                     marks = [pytest.mark.skip(reason=f"{kind}: {ELSEWHERE[kind]}")]
                 yield pytest.param(kind, case, id=name, marks=marks)
 
 
+def check(kind: str, case: dict[str, Any]) -> None:
+    """Check one case. Raises UnknownFormError for one that is not understood."""
+    if kind not in CHECKS:
+        raise UnknownFormError(f"cases of the kind {kind}")
+    try:
+        CHECKS[kind](case)
+    except KeyError as missing:
+        raise UnknownFormError(f"a case of the kind {kind} without {missing}") from missing
+
+
 @pytest.mark.skipif(not FOLDER.is_dir(), reason=f"there is no folder of cases at {FOLDER}")
 @pytest.mark.parametrize(("kind", "case"), list(_cases()))
 def test_case(kind: str, case: dict[str, Any]) -> None:
-    CHECKS[kind](case)
+    check(kind, case)
 
 
-DEFAULTS: Final = {
-    "kpa": {
-        "stable_window_s": ("kpa", "stable_window"),
-        "panic_window_pct": ("kpa", "panic_window_percentage"),
-        "panic_threshold_pct": ("kpa", "panic_threshold_percentage"),
-        "max_scale_up_rate": ("kpa", "max_scale_up_rate"),
-        "max_scale_down_rate": ("kpa", "max_scale_down_rate"),
-        "scale_to_zero_grace_s": ("kpa", "scale_to_zero_grace_period"),
-        "scale_down_delay_s": ("kpa", "scale_down_delay"),
-        "tick_s": ("kpa", "tick"),
-    },
-    "keda": {
-        "polling_interval_s": ("keda", "polling_interval"),
-        "cooldown_s": ("keda", "cooldown_period"),
-        "activation": ("keda", "activation"),
-    },
-    "ray": {
-        "target_ongoing_requests": ("ray", "target_ongoing_requests"),
-        "look_back_period_s": ("ray", "look_back_period"),
-        "upscale_delay_s": ("ray", "upscale_delay"),
-        "downscale_delay_s": ("ray", "downscale_delay"),
-        "upscaling_factor": ("ray", "upscaling_factor"),
-        "downscaling_factor": ("ray", "downscaling_factor"),
-    },
-}
+@pytest.mark.parametrize(
+    ("kind", "case"),
+    [
+        pytest.param("tea", {}, id="a kind that is not known"),
+        pytest.param("events", {"events": []}, id="a case without what its kind has"),
+        pytest.param(
+            "replica_calc",
+            {"kind": "tea", "current": 1, "expect": {"replicas": 1}},
+            id="a metric of a kind that is not known",
+        ),
+        pytest.param(
+            "prometheus",
+            {"http_status": 200, "body": "{}", "ignore_null_values": True, "expect": {"tea": 1}},
+            id="an expectation that nothing compares",
+        ),
+        pytest.param("cron", {"start": "0 1 * * *", "rule": "tea"}, id="a rule in other words"),
+    ],
+)
+def test_what_is_of_no_known_form_fails(kind: str, case: dict[str, Any]) -> None:
+    with pytest.raises(UnknownFormError):
+        check(kind, case)
+
+
+def _defaults() -> Iterator[Any]:
+    for file in sorted(FOLDER.glob("*.json")):
+        for key, value in json.loads(file.read_text()).get("defaults", {}).items():
+            if key in ELSEWHERE_SET.get(file.stem, {}):
+                continue
+            yield pytest.param(file.stem, key, value, id=f"{file.stem}/{key}")
 
 
 @pytest.mark.skipif(not FOLDER.is_dir(), reason=f"there is no folder of cases at {FOLDER}")
-@pytest.mark.parametrize("peer", DEFAULTS)
-def test_defaults_are_the_originals(peer: str) -> None:
-    original = json.loads((FOLDER / f"{peer}.json").read_text())["defaults"]
-    settings = Scale()
-    for key, (block, name) in DEFAULTS[peer].items():
-        assert getattr(getattr(settings, block), name) == original[key], key
+@pytest.mark.parametrize(("peer", "key", "original"), list(_defaults()))
+def test_a_default_is_the_originals(peer: str, key: str, original: Any) -> None:
+    if (peer, key) not in DEFAULTS:
+        raise UnknownFormError(f"a default of {peer} called {key}")
+    assert DEFAULTS[peer, key](Scale()) == original

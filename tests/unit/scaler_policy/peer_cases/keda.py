@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -139,3 +141,39 @@ def formula(case: dict[str, Any]) -> None:
 
 def average(case: dict[str, Any]) -> None:
     assert target_average(case["targets"]) == pytest.approx(case["expect"])
+
+
+def multi_trigger(case: dict[str, Any]) -> None:
+    """What a ScaledJob calculates over several triggers is a formula over signals here."""
+    expect = checked(case["expect"], "active", "max_value", "queue")
+    active = {f"t{n}": one for n, one in enumerate(case["triggers"]) if one["active"]}
+    assert bool(active) == expect["active"]
+    if not active:
+        assert (expect["queue"], expect["max_value"]) == (0, 0)
+        return
+    queues = {name: one["queue"] for name, one in active.items()}
+    sizes = {
+        name: f"min({name} / {one['target']}, {case['max_replicas']})"
+        for name, one in active.items()
+    }
+    match case["calculation"]:
+        case "avg":
+            queue, size = _called("mean", active), _called("mean", sizes.values())
+        case "sum":
+            queue, size = _called("sum", active), _called("sum", sizes.values())
+        case "max" | "min" as extreme:
+            queue = _called(extreme, active)
+            sign = ">=" if extreme == "max" else "<="
+            *rest, size = sizes.values()
+            for name, one in reversed([*zip(active, rest, strict=False)]):
+                best = " && ".join(f"{name} {sign} {other}" for other in active)
+                size = f"({best}) ? {one} : {size}"
+        case other:
+            raise UnknownFormError(f"the calculation {other}")
+    assert math.ceil(parse(queue).value(queues)) == expect["queue"]
+    found = from_total_per_replica(parse(size).value(queues), 1.0, 0, Tolerance(up=0.1, down=0.1))
+    assert min(case["max_replicas"], found.replicas) == expect["max_value"]
+
+
+def _called(function: str, arguments: Iterable[str]) -> str:
+    return f"{function}({', '.join(arguments)})"

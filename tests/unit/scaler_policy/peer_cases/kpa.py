@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -87,27 +89,31 @@ def avg_window(case: dict[str, Any]) -> None:
     buckets: dict[float, float] = {}
     first = newest = 0.0
     for kind, at, value in case["ops"]:
-        if kind == "resize":
-            window = value
-            continue
-        if kind not in ("avg", "record"):
-            raise UnknownFormError(f"an operation {kind} on a window")
-        if kind == "record":
-            if not buckets or at - newest >= window:
-                buckets, first, newest = {}, at, at
-            if newest - at < window:
-                buckets[at] = buckets.get(at, 0.0) + value
-                first, newest = min(first, at), max(newest, at)
-            continue
-        loads = tuple(Load(*one) for one in sorted(buckets.items()))
-        match case["kind"]:
-            case "exponential":
-                found = exponential(loads, window, at, step)
-            case "linear":
-                found = linear(loads, first, window, at, step)
+        bucket = at // step * step
+        match kind:
+            case "record":
+                if not buckets or bucket - newest >= window:
+                    buckets, first, newest = {}, bucket, bucket
+                if newest - bucket < window:
+                    buckets[bucket] = buckets.get(bucket, 0.0) + value
+                    first, newest = min(first, bucket), max(newest, bucket)
+            case "resize":
+                first = newest - (math.ceil(window / step) - 1) * step
+                buckets = {at: held for at, held in buckets.items() if at >= first}
+                window = value
+            case "avg":
+                loads = tuple(Load(*one) for one in sorted(buckets.items()))
+                found = AVERAGES[case["kind"]](loads, first, window, at, step)
+                close = 0.5 * 10.0 ** -case.get("round", 6)
+                assert found == pytest.approx(value, abs=close), (kind, at)
             case other:
-                raise UnknownFormError(f"a window of kind {other}")
-        assert found == pytest.approx(value, abs=0.5 * 10.0 ** -case.get("round", 9)), (kind, at)
+                raise UnknownFormError(f"an operation {other} on a window")
+
+
+AVERAGES: dict[str, Callable[..., float]] = {
+    "exponential": lambda loads, _, window, at, step: exponential(loads, window, at, step),
+    "linear": linear,
+}
 
 
 def decay_coefficient(case: dict[str, Any]) -> None:
