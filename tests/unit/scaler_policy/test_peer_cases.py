@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from peer_cases import aibrix, erlang, hpa, keda, kpa, nomad, ray
+from peer_cases import aibrix, erlang, hpa, keda, kpa, nomad, ray, target
 from peer_cases.defaults import DEFAULTS, ELSEWHERE_SET
 from peer_cases.forms import UnknownFormError
 
@@ -95,6 +95,13 @@ def check(kind: str, case: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("kind", "case"), list(_cases()))
 def test_case(kind: str, case: dict[str, Any]) -> None:
     check(kind, case)
+
+
+@pytest.mark.parametrize(
+    ("kind", "case"), [one for one in _cases() if target.expressible(*one.values)]
+)
+def test_target_and_the_guardrails_follow_hpa(kind: str, case: dict[str, Any]) -> None:
+    target.check(kind, case)
 
 
 @pytest.mark.parametrize(
