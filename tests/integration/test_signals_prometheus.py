@@ -123,6 +123,27 @@ def test_anything_but_one_number_is_lost(status: int, body: bytes, error: str) -
     assert str(caught.value) == error
 
 
+NOTHING = ("minus infinity", "a series without a value", "success without data")
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_without_a_number_is_zero_if_so_configured(name: str) -> None:
+    status, body, error = ANSWERS[name]
+    if name in NOTHING:
+        assert parse_answer(status, body, ignore_null_values=True) == 0
+        return
+    with pytest.raises(SignalLostError) as caught:
+        parse_answer(status, body, ignore_null_values=True)
+    assert str(caught.value) == error
+
+
+def test_a_query_has_an_amount_for_each_replica_or_a_target() -> None:
+    amount = PrometheusSource(PrometheusSignal(query="up", per_replica=3), "http://p", "a")
+    target = PrometheusSource(PrometheusSignal(query="up", target=0.8), "http://p", "b")
+    assert (amount.per_replica, amount.ratio) == (3.0, False)
+    assert (target.per_replica, target.ratio) == (0.8, True)
+
+
 async def test_the_query_goes_below_the_path_of_the_url_with_its_password() -> None:
     asked: list[tuple[str, str, str]] = []
 

@@ -134,6 +134,28 @@ async def test_a_value_counts_while_no_more_reads_fail_than_may() -> None:
     assert reading(one).error == "gone"
 
 
+async def test_nothing_stands_in_until_as_many_reads_failed_as_may() -> None:
+    down = SignalLostError("gone")
+    one = poller(
+        FakeSource(down, down, down), ManualClock(), Journal(), failures=2, fallback={"replicas": 4}
+    )
+    values = [reading(one).value]
+    for _ in range(3):
+        await one.ask()
+        values.append(reading(one).value)
+    assert values == [None, None, None, 20.0]
+
+
+async def test_a_ratio_of_a_source_is_one_from_outside() -> None:
+    source = FakeSource(40)
+    source.ratio = True
+    one = poller(source, ManualClock(), Journal())
+    await one.ask()
+    assert reading(one, 0.05) == Reading(
+        signal="jobs", value=40, target=5, ratio=True, outside=True
+    )
+
+
 async def test_a_source_that_falls_silent_is_lost() -> None:
     clock = ManualClock()
     one = poller(FakeSource(7), clock, Journal())
