@@ -12,7 +12,6 @@ from typing import Self
 
 from msgspec import Struct, structs
 
-from fleet.config.policies import Kpa
 from fleet.config.schema import Scale
 from fleet.model import Observation, Proposal
 from scaler.policies.kpa_measure import by_second, exponential, linear, most_lately, targets
@@ -113,16 +112,20 @@ def decide(
         f"{mode}: {stable:.3g} over {kpa.stable_window:.0f}s and {panic:.3g} lately ask for "
         f"{replicas} at {spec.target:.3g} each"
     )
-    replicas, stage, note = _staged(replicas, seen, memory.stage, kpa)
+    replicas, stage, note = _staged(replicas, seen, memory.stage, settings)
     memory = structs.replace(memory, decided=now, stage=stage, past=past)
     return _want(replicas, reason + note, replicas), memory
 
 
-def _staged(wanted: int, seen: Observation, stage: Stage, kpa: Kpa) -> tuple[int, Stage, str]:
+def _staged(
+    wanted: int, seen: Observation, stage: Stage, settings: Scale
+) -> tuple[int, Stage, str]:
     """The size with regard to where the version is, the stage after that, and a note if it counts.
 
-    A version is created with its initial size, unless nothing leads to it.
+    A version is created with its initial size, and goes to zero only where the pool may; unless
+    nothing leads to it.
     """
+    kpa = settings.kpa
     initial = kpa.initial_scale if seen.weight else 0
     if not stage.begun and not seen.desired:
         wanted = max(wanted, initial)
@@ -134,6 +137,7 @@ def _staged(wanted: int, seen: Observation, stage: Stage, kpa: Kpa) -> tuple[int
         stable_window=kpa.stable_window,
         grace=kpa.scale_to_zero_grace_period,
         initial=initial,
+        least=1 if settings.min and seen.weight else 0,
     )
     after = entered(stage, answer, seen.ready, initial, seen.monotonic)
     size = seen.desired if answer is None or not applied else answer

@@ -45,8 +45,6 @@ def sized(
     grace: float,
     initial: int = 1,
     least: int = 0,
-    most: int | None = None,
-    buffered: bool = True,
 ) -> tuple[int | None, bool]:
     """The size that Knative answers, and whether it is put into effect.
 
@@ -55,8 +53,6 @@ def sized(
     """
     if initial > 1 and not stage.begun and stage.name == "activating":
         least = max(least, initial)
-    if most is not None:
-        wanted = min(wanted, most)
     wanted = max(wanted, least)
     age = now - stage.since
     if wanted:
@@ -68,7 +64,7 @@ def sized(
             return 0, False
         case "active":
             return 1, current != 1
-        case "inactive" if age < grace or not buffered:
+        case "inactive" if age < grace:
             return 0, False
     return 0, current != 0
 

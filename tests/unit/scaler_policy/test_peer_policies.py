@@ -148,6 +148,11 @@ def test_kpa_goes_to_zero_after_a_stable_window_and_the_grace_period() -> None:
     assert sizes(idle, policy="kpa", min=0) == [1, 1, 1, 1, 1, 0, 0]
 
 
+def test_kpa_does_not_wait_where_the_pool_may_not_go_to_zero() -> None:
+    idle = [(at, seen(desired=8)) for at in (0.0, 61.0, 63.0, 65.0)]
+    assert sizes(idle, policy="kpa", min=2) == [8, 4, 2, 2]
+
+
 def test_kpa_comes_back_from_zero_without_its_initial_size() -> None:
     idle = [(at, seen(desired=0)) for at in (0.0, 2.0, 4.0, 64.0, 66.0, 100.0)]
     busy = [(102.0, seen(desired=0, queued=1))]

@@ -136,22 +136,27 @@ def target(case: dict[str, Any]) -> None:
 
 
 def scale_to_zero(case: dict[str, Any]) -> None:
-    """Knative writes -1 for a size that it does not know."""
+    """Knative writes -1 for a size that it does not know.
+
+    Bounds are the pool's. The grace period is one with the buffer in the path of requests, as the
+    gateway always is: where it is not yet, no part of that period is over.
+    """
     expect = checked(case["expect"], "applied", "result")
     if case["desired"] < 0:
         assert (expect["result"], expect["applied"]) == (case["desired"], False)
         return
     window = case.get("stable_window_s", case.get("window_s", 300.0))
+    age = float(case.get("state_age_s", 0))
+    if not case.get("buffer_in_path", True):
+        age = 0.0
     size, applied = sized(
-        case["desired"],
+        min(case["desired"], case.get("max") or case["desired"]),
         case["current"],
         Stage(case.get("state", "active"), 0.0),
-        float(case.get("state_age_s", 0)),
+        age,
         stable_window=window,
         grace=case.get("grace_period_s", 60.0),
         initial=case.get("initial_scale", 1),
         least=case.get("min") or 0,
-        most=case.get("max") or None,
-        buffered=case.get("buffer_in_path", True),
     )
     assert (-1 if size is None else size, applied) == (expect["result"], expect["applied"])
