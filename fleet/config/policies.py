@@ -109,7 +109,9 @@ class Kpa(Model):
 class Keda(Model):
     """As KEDA: activation by itself, between one and `max` through a HorizontalPodAutoscaler."""
 
-    polling_interval: PositiveDuration = Field(30.0, description="Between two looks at a reading.")
+    polling_interval: PositiveDuration = Field(
+        30.0, description="Between two looks for activity; between one and `max` HPA looks itself."
+    )
     cooldown_period: Duration = Field(
         300.0, description="From the last activity to the step down to `min` or idle."
     )

@@ -142,7 +142,8 @@ def propose(reading: Reading, seen: Observation, tolerance: Tolerance) -> Propos
     return Proposal(
         signal=reading.signal,
         replicas=sized.replicas,
-        reason=f"{reading.signal} {shown} at {reading.target:.4g} each asks for {sized.replicas}",
+        reason=f"{reading.signal} {shown}, {sized.observed / rules.UNITS:.4g} each, at "
+        f"{reading.target:.4g} asks for {sized.replicas}",
     )
 
 

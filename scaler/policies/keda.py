@@ -2,7 +2,9 @@
 
 Source: keda `pkg/scaling/executor/scale_scaledobjects.go`. A reading above `activation` is
 activity. Without any, and once the cooldown is over, the version goes to its idle size; while a
-reading is lost, to what its fallback asks for.
+reading is lost, to what its fallback asks for. For that the readings are looked at once in a
+polling interval, or at once while requests wait for a version at zero, as KEDA's HTTP interceptor
+has it; HPA asks for them anew at each of its own syncs.
 """
 
 from __future__ import annotations
@@ -51,9 +53,9 @@ def decide(
     past = (
         memory if isinstance(memory, KedaMemory) else KedaMemory(begun=now, hpa=HpaPast.begun(seen))
     )
-    if now - past.polled >= keda.polling_interval - 1e-9:
+    waiting = not seen.desired and seen.queued
+    if waiting or now - past.polled >= keda.polling_interval - 1e-9:
         past = structs.replace(past, polled=now, readings=seen.readings)
-    seen = structs.replace(seen, readings=past.readings)
     measured = [r.value for r in past.readings if r.error is None]
     active = is_active(measured, keda.activation)
     want, hpa = sync(seen, keda.hpa, past.hpa)

@@ -223,6 +223,19 @@ def test_keda_heeds_no_cooldown_before_the_first_activity() -> None:
     assert sizes([(0.0, idle), (59.0, idle), (60.0, idle)], **waiting)[1:] == [3, 0]
 
 
+def test_keda_does_not_let_requests_wait_for_its_next_poll() -> None:
+    quiet, waiting = seen(total(0.0), desired=0), seen(total(1.0), desired=0, queued=1)
+    assert sizes([(0.0, quiet), (2.0, waiting)], policy="keda", min=0) == [0, 1]
+    elsewhere = seen(total(1.0), desired=0)
+    assert sizes([(0.0, quiet), (2.0, elsewhere)], policy="keda", min=0) == [0, 0]
+
+
+def test_kedas_hpa_looks_more_often_than_keda_polls() -> None:
+    settings = {"policy": "keda", "min": 1, "keda": {"polling_interval": "5m"}}
+    steps = [(0.0, seen(total(10.0), desired=1)), (20.0, seen(total(40.0), desired=1))]
+    assert sizes(steps, **settings) == [1, 4]
+
+
 # ray
 
 
