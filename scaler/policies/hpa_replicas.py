@@ -20,6 +20,10 @@ UNITS = 1e6
 """HPA computes in whole thousandths; in whole millionths a small target keeps its value."""
 
 
+MOST = 1e12
+"""Of a measured number, so that a larger one is not more than can be computed with."""
+
+
 class Tolerance(Struct, frozen=True):
     """How far a ratio may be from 1 and still count as 1."""
 
@@ -59,7 +63,7 @@ def ceil(value: float) -> int:
 
 def whole(value: float) -> int:
     """A measured number in the units of this module."""
-    return round(value * UNITS)
+    return round(max(-MOST, min(value, MOST)) * UNITS)
 
 
 def from_pods(

@@ -4,7 +4,8 @@ Source: keda `pkg/scaling/executor/scale_scaledobjects.go`. A reading above `act
 activity. Without any, and once the cooldown is over, the version goes to its idle size; while a
 reading is lost, to what its fallback asks for. For that the readings are looked at once in a
 polling interval, or at once while requests wait for a version at zero, as KEDA's HTTP interceptor
-has it; HPA asks for them anew at each of its own syncs.
+has it; HPA asks for them anew at each of its own syncs. `min` is the pool's: a version with weight
+has one replica of it at least, and the pool's floor adds the rest.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def decide(
     past = structs.replace(past, active_at=now if active else past.active_at, hpa=hpa)
     size = zero_one(
         seen.desired,
-        least=settings.min,
+        least=1 if settings.min and seen.weight else 0,
         idle=keda.idle_replicas,
         active=active,
         failing=len(measured) < len(past.readings),

@@ -103,6 +103,12 @@ def test_hpa_takes_a_ratio_by_its_type(
     assert decision.desired == expected
 
 
+@pytest.mark.parametrize("value", [1e308, -1e308])
+def test_hpa_bears_any_number(value: float) -> None:
+    decision, _ = decided(seen(total(value), desired=2), policy="hpa", max=50)
+    assert decision.desired in (2, 6), "the rates allow four more, the wishes no fewer"
+
+
 # kpa
 
 
@@ -201,6 +207,14 @@ def test_keda_rests_below_min_until_there_is_activity() -> None:
     busy, idle = seen(total(9.0), desired=5), seen(total(0.0), desired=5)
     steps = [(0.0, busy), (10.0, idle), (320.0, idle), (330.0, idle), (340.0, busy)]
     assert sizes(steps, **settings) == [5, 5, 0, 0, 5]
+
+
+def test_kedas_min_is_the_pools_not_each_versions() -> None:
+    old = seen(total(9.0), desired=2)
+    new = seen(desired=0, weight=0, version="v2")
+    settings = scale(policy="keda", min=2)
+    decisions, _ = decide_pool([old, new], settings, None, PoolState())
+    assert [decision.desired for decision in decisions] == [2, 0]
 
 
 def test_keda_goes_straight_to_the_size_of_a_fallback() -> None:
