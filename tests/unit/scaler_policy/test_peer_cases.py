@@ -67,24 +67,35 @@ ELSEWHERE: Final = {"job_min": _NO_JOBS, "job_strategies": _NO_JOBS}
 """Kinds of which Headrace has nothing, and why."""
 
 
-def _cases() -> Iterator[Any]:
+def _sections() -> Iterator[tuple[str, str, Any]]:
+    """Every file and section of the folder; a file that cannot be read is a section of its own."""
     for file in sorted(FOLDER.glob("*.json")):
-        for kind, cases in json.loads(file.read_text()).items():
-            if kind in ("_doc", "defaults"):
-                continue
-            for number, case in enumerate(cases if isinstance(cases, list) else [cases]):
-                given = case.get("name", number) if isinstance(case, dict) else number
-                name = f"{file.stem}/{kind}/{given}"
-                marks = []
-                if kind in ELSEWHERE:
-                    marks = [pytest.mark.skip(reason=f"{kind}: {ELSEWHERE[kind]}")]
-                yield pytest.param(kind, case, id=name, marks=marks)
+        try:
+            content = json.loads(file.read_text())
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            content = {"a file that is no mapping in JSON": {}}
+        for section, given in content.items():
+            yield file.stem, section, given
+
+
+def _cases() -> Iterator[Any]:
+    for file, kind, cases in _sections():
+        if kind in ("_doc", "defaults"):
+            continue
+        for number, case in enumerate(cases if isinstance(cases, list) else [cases]):
+            given = case.get("name", number) if isinstance(case, dict) else number
+            marks = []
+            if kind in ELSEWHERE:
+                marks = [pytest.mark.skip(reason=f"{kind}: {ELSEWHERE[kind]}")]
+            yield pytest.param(kind, case, id=f"{file}/{kind}/{given}", marks=marks)
 
 
 def check(kind: str, case: dict[str, Any]) -> None:
     """Check one case. Raises UnknownFormError for one that is not understood."""
     if kind not in CHECKS:
-        raise UnknownFormError(f"cases of the kind {kind}")
+        raise UnknownFormError(f"nothing checks {kind}")
     try:
         CHECKS[kind](case)
     except KeyError as missing:
@@ -128,11 +139,13 @@ def test_what_is_of_no_known_form_fails(kind: str, case: dict[str, Any]) -> None
 
 
 def _defaults() -> Iterator[Any]:
-    for file in sorted(FOLDER.glob("*.json")):
-        for key, value in json.loads(file.read_text()).get("defaults", {}).items():
-            if key in ELSEWHERE_SET.get(file.stem, {}):
-                continue
-            yield pytest.param(file.stem, key, value, id=f"{file.stem}/{key}")
+    for file, section, defaults in _sections():
+        if section != "defaults":
+            continue
+        peer = file.partition("_")[0]
+        for key, value in defaults.items():
+            if key not in ELSEWHERE_SET.get(peer, {}):
+                yield pytest.param(peer, key, value, id=f"{file}/{key}")
 
 
 @pytest.mark.skipif(not FOLDER.is_dir(), reason=f"there is no folder of cases at {FOLDER}")

@@ -19,18 +19,21 @@ NOW = 10_000.0
 
 
 def expressible(kind: str, case: dict[str, Any]) -> bool:
-    """Whether `target` and the guardrails can be set so."""
-    match kind:
-        case "replica_calc":
-            return case["kind"] == "total_per_replica" and "tolerance" not in case
-        case "rate_limits":
-            return all(_is_rate(case[way]) for way in ("scale_up", "scale_down"))
-        case "stabilization":
-            return case["up_window_s"] == 0 and all(
-                _holds(case, wish) for wish in case["recommendations"]
-            )
-        case _:
-            return False
+    """Whether `target` and the guardrails can be set so; a case without all it needs cannot."""
+    try:
+        match kind:
+            case "replica_calc":
+                return case["kind"] == "total_per_replica" and "tolerance" not in case
+            case "rate_limits":
+                return all(_is_rate(case[way]) for way in ("scale_up", "scale_down"))
+            case "stabilization":
+                return case["up_window_s"] == 0 and all(
+                    _holds(case, wish) for wish in case["recommendations"]
+                )
+            case _:
+                return False
+    except (KeyError, TypeError):
+        return False
 
 
 def check(kind: str, case: dict[str, Any]) -> None:
@@ -82,8 +85,8 @@ def _rates(case: dict[str, Any]) -> None:
     )
     before = VersionState(
         wishes=(Wish(0.0, 0),),
-        ups=_changes(case["up_events"]),
-        downs=_changes(case["down_events"]),
+        ups=_changes(case.get("up_events", [])),
+        downs=_changes(case.get("down_events", [])),
     )
     observation = seen(total(case["desired"], 1.0), desired=case["current"], now=NOW)
     (decision,), _ = decide_pool([observation], settings, None, PoolState({"v1": before}))
