@@ -40,6 +40,8 @@ def replay(
     except msgspec.DecodeError as error:
         raise HeadraceError(f"{journal} is no journal of decisions: {error}") from error
     pools = loaded(config).pools
+    if pool is not None and pool not in pools:
+        raise HeadraceError(f"{config} has no pool {pool!r}; it has {', '.join(pools) or 'none'}")
     settings = {name: p.scale for name, p in pools.items() if pool in (None, name)}
     found = decided_again(decisions, settings)
     if not found:

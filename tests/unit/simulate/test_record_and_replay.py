@@ -95,10 +95,15 @@ def test_a_recording_ends_at_its_limit() -> None:
         (("record", "/nowhere"), 1, "/nowhere: No such file or directory"),
         (("record", "--limit", "much"), 2, "a size such as 512, 64KiB or 1.5MB"),
         (("replay", "/nowhere", "--config", "/none"), 1, "/nowhere: No such file or directory"),
+        (("replay", "-", "--config", "{}", "--pool", "x"), 1, "has no pool 'x'; it has support"),
     ],
 )
-def test_what_cannot_be_read_is_named(arguments: tuple[str, ...], code: int, message: str) -> None:
-    result = run(*arguments)
+def test_what_cannot_be_read_is_named(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    config = tmp_path / "agents.yml"
+    config.write_text(CONFIG)
+    result = run(*(one.format(config) for one in arguments), given=b"[]")
     assert result.exit_code == code
     assert message in result.stderr
 
@@ -143,6 +148,38 @@ def test_other_settings_go_on_from_their_own_size() -> None:
     found = replay(journal, {"support": Scale(min=1, max=4, policy="target")})
     assert [(one.was, one.would) for one in found] == [(1, 1), (3, 3), (5, 4), (5, 4)]
     assert "the pool has at most 4" in found[-1].reason
+
+
+def decided_together(loads: list[tuple[float, float]], settings: Scale) -> list[Decision]:
+    """Two versions; the clock moves a little between their observations, as in the daemon."""
+    state, sizes, found = PoolState(), {"v1": 1, "v2": 1}, []
+    for tick, pair in enumerate(loads):
+        both = [
+            msgspec.structs.replace(seen(1e9 + tick + 1e-5 * n, load, sizes[name]), version=name)
+            for n, (name, load) in enumerate(zip(sizes, pair, strict=True))
+        ]
+        decisions, state = decide_pool(both, settings, None, state)
+        sizes = {decision.version: decision.desired for decision in decisions}
+        found += decisions
+    return found
+
+
+def test_the_versions_of_a_pool_are_decided_together_again() -> None:
+    settings = Scale(min=3, max=9, policy="target")
+    journal = decided_together([(0, 0), (6, 0), (9, 4), (3, 30), (20, 20)], settings)
+    found = replay(reversed(journal), {"support": settings})
+    assert [(one.version, one.would) for one in found] == [(d.version, d.desired) for d in journal]
+
+
+def test_what_was_decided_in_a_dry_run_is_decided_in_one_again() -> None:
+    settings = Scale(min=1, max=20, policy="target", dry_run=True)
+    state, journal = PoolState(), []
+    for tick, load in enumerate([10.0, 40.0, 20.0, 80.0]):
+        decisions, state = decide_pool([seen(1e9 + 20 * tick, load, 1)], settings, None, state)
+        journal += decisions
+    assert [d.desired for d in journal] == [5, 5, 5, 5]
+    again = replay(journal, {"support": Scale(min=1, max=20, policy="target")})
+    assert [one.would for one in again] == [one.was for one in again]
 
 
 def test_a_dry_run_is_carried_out_here() -> None:
