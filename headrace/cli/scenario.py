@@ -63,12 +63,16 @@ Initial = Annotated[
     typer.Option("--initial", min=0, help="Replicas at the start. Default: scale.min, at least 1."),
 ]
 ScaleBy = Annotated[
-    float, typer.Option("--scale", min=1e-9, help="Requests in place of each of the trace's.")
+    float,
+    typer.Option("--scale", min=1e-9, max=1e9, help="Requests in place of each of the trace's."),
 ]
 Speed = Annotated[
     float,
     typer.Option(
-        "--speed", min=1e-9, help="Run the trace this many times as fast, at the same rate."
+        "--speed",
+        min=1e-9,
+        max=1e9,
+        help="Run the trace this many times as fast, at the same rate.",
     ),
 ]
 From = Annotated[str, typer.Option("--from", metavar="TIME", help="Leave out the beginning.")]

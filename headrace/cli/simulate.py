@@ -67,14 +67,14 @@ def simulate(
     start: From = "0",
     length: For = None,
     price: Annotated[
-        float, typer.Option("--price", min=0, help="Of one replica for an hour.")
+        float, typer.Option("--price", min=0, max=1e9, help="Of one replica for an hour.")
     ] = 1.0,
     max_miss: Annotated[
         str | None,
         typer.Option("--max-miss", metavar="SHARE", help="Most misses allowed, e.g. 1% or 0.01."),
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option("--max-cost", min=0, help="Most cost allowed.")
+        float | None, typer.Option("--max-cost", min=0, max=1e15, help="Most cost allowed.")
     ] = None,
     plot: Annotated[
         Path | None,

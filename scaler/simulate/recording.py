@@ -9,7 +9,10 @@ import msgspec
 from msgspec import Struct
 
 HEADER: Final = "arrival,pool,version,wait,service\n"
-"""Seconds since 1970, names, and seconds twice: format `headrace` of `scaler.simulate.formats`."""
+"""Seconds since 1970, names, and seconds twice: format `headrace` of `scaler.simulate.formats`.
+
+A service time that is not known is empty.
+"""
 
 
 class _Line(Struct, frozen=True, kw_only=True):
@@ -39,7 +42,7 @@ class Recording:
         """The row of one line of the access log; None for what is no request of a pool.
 
         A request that got no replica was refused: it arrived all the same, and is given the mean
-        service time of its version so far, 0 when nothing is known of it.
+        service time of its version so far, none when nothing is known of it.
         """
         try:
             seen = _decode(line)
@@ -53,7 +56,8 @@ class Recording:
         if seen.replica:
             service = max(0.0, (seen.duration_ms - seen.wait_ms) / 1000)
             self._served[key] = count + 1, total + service
+            shown = f"{service:.6g}"
         else:
-            service = total / count if count else 0.0
+            shown = f"{total / count:.6g}" if count else ""
         arrival = over - seen.duration_ms / 1000
-        return f"{arrival:.3f},{seen.pool},{seen.version},{seen.wait_ms / 1000:.6g},{service:.6g}\n"
+        return f"{arrival:.3f},{seen.pool},{seen.version},{seen.wait_ms / 1000:.6g},{shown}\n"

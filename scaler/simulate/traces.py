@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Final, NoReturn
 
 from msgspec import Struct
@@ -83,17 +84,28 @@ def parse_trace(
     header = [name.strip() for name in next(reader)]
     form = given or detected(header)
     if form is None:
-        raise TraceError(
-            f"{file}:1: columns {', '.join(header)} are of no known format; "
-            "say which holds what with --trace-format time=COLUMN,..."
-        )
+        raise TraceError(f"{file}:1: {_unknown(header)}")
     if not form.header():
         raise TraceError(f"{file}:1: expected a number of requests, found {header[0]!r}")
     if absent := form.header() - set(header):
         raise TraceError(f"{file}:1: no column {', '.join(sorted(absent))} in the header")
+    if twice := sorted(name for name in form.header() if header.count(name) > 1):
+        raise TraceError(f"{file}:1: the header has column {', '.join(twice)} more than once")
     rows = _Rows(reader, header, form, file)
     chosen = _chosen(rows, series)
     return _windows(chosen, rows) if form.windows else _requests(chosen)
+
+
+def _unknown(header: Sequence[str]) -> str:
+    """What is wrong with a header that is of no known format."""
+    if len(header) == 1:
+        for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+            if separator in header[0]:
+                return f"columns are parted by commas, here by {name}"
+    return (
+        f"columns {', '.join(header)} are of no known format; "
+        "say which holds what with --trace-format time=COLUMN,..."
+    )
 
 
 class _Row(Struct, frozen=True):
@@ -128,6 +140,8 @@ class _Rows:
                 self.fail(line, f"expected {self._width} columns, found {len(cells)}")
             values = {}
             for key, index, parse in self._columns:
+                if key == "service" and not cells[index]:
+                    continue
                 try:
                     values[key] = parse(cells[index])
                 except ValueError as error:
@@ -175,16 +189,23 @@ def _chosen(rows: _Rows, series: str | None) -> list[_Row]:
                 f"{rows.file} holds several series; choose one with --series: {', '.join(names)}"
             )
         return every
-    if not rows.form.series or series not in names:
+    if not rows.form.series:
+        raise TraceError(f"{rows.file}: no series {series!r}; no column tells series apart")
+    if series not in names:
         raise TraceError(f"{rows.file}: no series {series!r}; it has {', '.join(names)}")
     return [row for row in every if row.series == series]
 
 
 def _requests(rows: list[_Row]) -> Requests:
+    """A request without a service time is given the mean of the others."""
+    given = [service for row in rows if (service := _service(row.values)) is not None]
+    mean = fmean(given) if given else None
     pairs = []
     for row in rows:
         values = row.values
         service = _service(values)
+        if service is None:
+            service = mean
         arrival = values["time"] if "time" in values else values["end"] - (service or 0.0)
         pairs.append((arrival, service))
     pairs.sort(key=lambda pair: pair[0])

@@ -27,6 +27,10 @@ class Workload(Struct, frozen=True, kw_only=True):
     """When the run ends."""
 
 
+MOST_REQUESTS: Final = 50_000_000
+"""Of one run: beyond it a trace is taken for a mistake, as its run would take hours."""
+MOST_SECONDS: Final = 1000 * 86400.0
+"""Of one run. Times of two kinds in one trace, or in a wrong unit, make runs of decades."""
 MOST_VARIATION: Final = 5.0
 """Of gaps; beyond it a window is a handful of clumps, which says more of the estimate than of the
 traffic."""
@@ -64,30 +68,68 @@ def workload_of(trace: Trace, change: Change, service: Distribution | None, seed
     The requests of a window are spread over it by chance: as a Poisson process, or with gamma
     gaps where the trace gives their coefficient of variation. Single requests stay at their
     times; a `scale` draws how often each is repeated, within a mean gap of its time. `service`
-    outranks the trace's own service times. Raises HeadraceError when there are neither, or
-    nothing is left to run.
+    outranks the trace's own service times. Raises HeadraceError when there are neither, when
+    nothing is left to run, and for a run beyond MOST_REQUESTS or MOST_SECONDS.
     """
     last = trace.end if change.length is None else min(trace.end, change.begin + change.length)
     if change.begin >= last:
-        raise HeadraceError(f"nothing is left of the trace: it ends at {trace.end:.6g}s")
+        part = "" if change.length is None else f" for {change.length:g}s"
+        raise HeadraceError(
+            f"nothing is left of the trace: it ends at {trace.end:.6g}s, "
+            f"and the run is from {change.begin:g}s{part}"
+        )
+    end = (last - change.begin) / change.speed
+    _check_size(trace, change, last, end)
     rng = Random(f"{seed}: arrivals")
     services: array[float] | None = None
     if isinstance(trace, Windows):
-        arrivals = array("d", _spread(trace, change, last, rng))
+        spread = _spread(trace, change, last, rng)
+        arrivals = array("d", (at for at in spread if 0 <= at < end))
     else:
         arrivals, services = _repeated(trace, change, last, rng)
     if service is not None:
         services = service.samples(len(arrivals), Random(f"{seed}: services"))
     if services is None:
         raise HeadraceError("the trace has no service times: give them with --service")
-    return Workload(arrivals=arrivals, services=services, end=(last - change.begin) / change.speed)
+    return Workload(arrivals=arrivals, services=services, end=end)
+
+
+def _check_size(trace: Trace, change: Change, last: float, end: float) -> None:
+    if end > MOST_SECONDS:
+        raise HeadraceError(
+            f"the run would be of {end / 86400:.6g} days, at most {MOST_SECONDS / 86400:g} are "
+            "simulated: check the times of the trace, or run a part of it with --for"
+        )
+    if isinstance(trace, Windows):
+        first, stop = _places(trace, change, last)
+        found = sum(trace.counts[first:stop])
+    else:
+        low, high = _between(trace, change, last)
+        found = float(high - low)
+    expected = found * change.scale / change.speed
+    if expected > MOST_REQUESTS:
+        raise HeadraceError(
+            f"the run would have {expected:.3g} requests, at most {MOST_REQUESTS:,} are "
+            "simulated: check the trace, thin it with --scale, or run a part of it with --for"
+        )
+
+
+def _places(trace: Windows, change: Change, last: float) -> tuple[int, int]:
+    """The windows that are run, the first and the last in part perhaps."""
+    return int(change.begin / trace.width), math.ceil(last / trace.width)
+
+
+def _between(trace: Requests, change: Change, last: float) -> tuple[int, int]:
+    return bisect_left(trace.arrivals, change.begin), bisect_left(trace.arrivals, last)
 
 
 def _spread(trace: Windows, change: Change, last: float, rng: Random) -> Iterator[float]:
+    """Arrivals of all windows that are run, those outside of the run too."""
     width = trace.width / change.speed
-    first = int(change.begin / trace.width)
-    for place in range(first, math.ceil(last / trace.width)):
-        begin = (place - first) * width
+    first, stop = _places(trace, change, last)
+    skipped = (change.begin - first * trace.width) / change.speed
+    for place in range(first, stop):
+        begin = (place - first) * width - skipped
         expected = trace.counts[place] * change.scale / change.speed
         if trace.exact:
             count = int(expected + rng.random())
@@ -125,8 +167,7 @@ def _repeated(
     each = change.scale / change.speed
     gap = trace.end / len(trace.arrivals)
     places: list[tuple[float, int]] = []
-    low, high = bisect_left(trace.arrivals, change.begin), bisect_left(trace.arrivals, last)
-    for number in range(low, high):
+    for number in range(*_between(trace, change, last)):
         at = trace.arrivals[number] - change.begin
         copies = int(each + rng.random())
         if copies:

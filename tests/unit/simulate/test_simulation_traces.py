@@ -43,6 +43,8 @@ def windows_in(text: str, given: str | None = None, series: str | None = None) -
             [0.15, 0.15],
         ),
         ("app,func,end_timestamp,duration\na,f,10,9\nb,g,10,2\n", None, [0, 7], [9, 2]),
+        ("time,service\n5,0.5\n6,\n7,1.5\n", None, [0, 1, 2], [0.5, 1, 1.5]),
+        ("time,service\n5,\n6,\n", None, [0, 1], None),
         ("a,b\n1000,1\n3000,2\n", "time=a,unit=ms,service=b", [0, 2], [1, 2]),
         ("a\n2024-02-29T00:00:00Z\n2024-02-29T01:00:01+01:00\n", "time=a", [0, 1], None),
     ],
@@ -84,6 +86,8 @@ def test_one_of_several_series_is_chosen() -> None:
         windows_in(text)
     with pytest.raises(TraceError, match="no series 'c'; it has a, b"):
         windows_in(text, series="c")
+    with pytest.raises(TraceError, match="no series 'c'; no column tells series apart"):
+        windows_in("time,rate\n0,1\n60,1\n", series="c")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +96,9 @@ def test_one_of_several_series_is_chosen() -> None:
         ("", None, "t.csv: the trace is empty"),
         ("time\n", None, "t.csv: the trace has no rows"),
         ("x,y\n1,2\n", None, "t.csv:1: columns x, y are of no known format"),
+        ("time;service\n1;2\n", None, "t.csv:1: columns are parted by commas, here by semicolons"),
+        ("time\tservice\n1\t2\n", None, "t.csv:1: columns are parted by commas, here by tabs"),
+        ("time,time\n1,2\n", None, "t.csv:1: the header has column time more than once"),
         ("x,y\n1,2\n", "time=z", "t.csv:1: no column z in the header"),
         ("x\n1\n", "per-second", "t.csv:1: expected a number of requests, found 'x'"),
         ("5\n\n6\n", None, "t.csv:2: expected a number of requests, found ''"),
@@ -175,6 +182,16 @@ def test_a_window_has_its_count_and_a_rate_is_kept_by_speed() -> None:
     assert len(part.arrivals) == pytest.approx(4000, rel=0.1)
 
 
+def test_a_part_of_a_trace_may_begin_and_end_within_windows() -> None:
+    rates = Windows(width=100.0, counts=windows_in("0\n5000\n0\n").counts, exact=False, cvs=None)
+    for speed in (1.0, 2.0):
+        work = workload_of(rates, Change(begin=60.0, length=100.0, speed=speed), SERVICE, 0)
+        assert work.end == 100.0 / speed
+        assert 39.5 < speed * work.arrivals[0] < 40.5
+        assert 99.5 < speed * work.arrivals[-1] < 100.0
+        assert len(work.arrivals) == pytest.approx(3000 / speed, rel=0.1)
+
+
 def test_bursty_windows_have_the_variation_they_state() -> None:
     calm = windows_in("time,rate,cv\n0,50,1\n500,50,1\n", "time=time,rate=rate,cv=cv")
     wild = windows_in("time,rate,cv\n0,50,3\n500,50,3\n", "time=time,rate=rate,cv=cv")
@@ -203,6 +220,24 @@ def test_what_cannot_be_run_is_refused() -> None:
         workload_of(trace, Change(), None, 0)
     with pytest.raises(HeadraceError, match="nothing is left of the trace: it ends at 2s"):
         workload_of(trace, Change(begin=2.0), SERVICE, 0)
+    with pytest.raises(HeadraceError, match="the run is from 1s for 0s"):
+        workload_of(trace, Change(begin=1.0, length=0.0), SERVICE, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("time\n2026-01-01\n1\n", "the run would be of 40908 days, at most 1000"),
+        ("time,rate\n0,1e9\n60,1e9\n", "the run would have 1.2e[+]11 requests, at most 50,000,000"),
+        ("1e12\n", "check the trace, thin it with --scale"),
+    ],
+)
+def test_a_run_of_hours_is_refused_at_once(text: str, message: str) -> None:
+    trace = parse_trace(text, "t.csv")
+    with pytest.raises(HeadraceError, match=message):
+        workload_of(trace, Change(), SERVICE, 0)
+    work = workload_of(trace, Change(length=0.5, scale=1e-6), SERVICE, 0)
+    assert work.end == 0.5
 
 
 @pytest.mark.parametrize(
