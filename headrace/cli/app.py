@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon answers,
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -57,6 +58,11 @@ class _Group(TyperGroup):
             complain(str(error))
             unreachable = isinstance(error, UnreachableError)
             raise typer.Exit(EXIT_UNREACHABLE if unreachable else EXIT_FAILED) from error
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            complain(f"cannot write: {error.strerror}")
+            raise typer.Exit(EXIT_FAILED) from error
 
 
 def create_cli() -> typer.Typer:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated
 from urllib.parse import urlencode
 
 import typer
@@ -16,10 +14,9 @@ from rich.text import Text
 
 from fleet.model import Decision, Observation
 from headrace.cli.client import segment
+from headrace.cli.moments import end_of
 from headrace.cli.options import DEFAULT_ADMIN, Admin, Json, PoolName, TokenFile, connect
 from headrace.cli.output import borderless, console, plain, print_json, utc
-
-_UNIX: Final = re.compile(r"[0-9]{9,11}(\.[0-9]+)?")
 
 
 def explain(
@@ -58,24 +55,19 @@ def explain(
 def parse_moment(text: str, now: float) -> float:
     """A Unix time from ISO 8601 (UTC unless it says otherwise), Unix seconds, or an age.
 
+    A time to the second is the end of that second, since decisions are printed to the second.
     `now` is Unix seconds. Raises typer.BadParameter.
     """
     from fleet.config.units import parse_positive_duration
 
-    if _UNIX.fullmatch(text):
-        return float(text)
     try:
         return now - parse_positive_duration(text)
     except ValueError:
         pass
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is no time: write 2026-01-31T12:00:00Z, Unix seconds, or an age as 10m",
-            param_hint="--at",
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return end_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}, or an age as 10m", param_hint="--at") from None
 
 
 def explained(decision: Decision) -> Iterator[RenderableType]:

@@ -52,6 +52,14 @@ def borderless(columns: Iterable[str], rows: Iterable[Sequence[str | Text]]) -> 
     return table
 
 
+def print_whole(table: Table) -> None:
+    """A table of figures at its full width: a terminal too narrow wraps it, none is cut."""
+    out = console()
+    width = out.measure(table, options=out.options.update_width(UNBOUNDED)).maximum
+    out.width = max(out.width, width)
+    out.print(table)
+
+
 def utc(at: float) -> str:
     """Unix seconds as ISO 8601 in UTC, to the second."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

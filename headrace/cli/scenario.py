@@ -79,6 +79,15 @@ From = Annotated[str, typer.Option("--from", metavar="TIME", help="Leave out the
 For = Annotated[
     str | None, typer.Option("--for", metavar="TIME", help="Run this much. Default: all.")
 ]
+Begin = Annotated[
+    str | None,
+    typer.Option(
+        "--begin",
+        metavar="TIME",
+        help="When the trace begins, for schedules and forecasts: 2026-01-31T12:00:00Z or Unix "
+        "seconds. Default: as its dates say.",
+    ),
+]
 
 
 def setup_from(
@@ -96,7 +105,9 @@ def setup_from(
     )
 
 
-def change_from(*, scale: float, speed: float, start: str, length: str | None) -> Change:
+def change_from(
+    *, scale: float, speed: float, start: str, length: str | None, begin: str | None
+) -> Change:
     """What is done to a trace, from the texts of its options. Raises BadParameter."""
     from scaler.simulate.workload import Change
 
@@ -105,6 +116,7 @@ def change_from(*, scale: float, speed: float, start: str, length: str | None) -
         speed=speed,
         begin=seconds("--from", start),
         length=None if length is None else seconds("--for", length),
+        clock=None if begin is None else clock("--begin", begin),
     )
 
 
@@ -152,6 +164,16 @@ def seconds(option: str, text: str) -> float:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
+def clock(option: str, text: str) -> float:
+    """The Unix time given to an option."""
+    from headrace.cli.moments import moment
+
+    try:
+        return moment(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
 def distribution(option: str, text: str) -> Distribution:
     """The distribution given to an option."""
     from scaler.simulate.distribution import parse_distribution
@@ -190,6 +212,24 @@ def progress(total: float) -> Iterator[Callable[[str, int, float], None]]:
             bar.update(task, completed=sum(done.values()), description=f"{name} {number}")
 
         yield tell
+
+
+def tell_omitted(omitted: Sequence[str]) -> None:
+    """Say on standard error what of the configuration is not simulated."""
+    from headrace.cli.output import complain
+
+    if omitted:
+        complain("\n".join(["not as in the daemon:", *omitted]))
+
+
+def check_picture(path: Path | None) -> None:
+    """Raise HeadraceError for a picture that could not be written, before a long run."""
+    if path is None:
+        return
+    if path.suffix != ".svg":
+        raise HeadraceError(f"pictures are SVG: name it {path.with_suffix('.svg')}, not {path}")
+    if not path.parent.is_dir():
+        raise HeadraceError(f"cannot write {path}: there is no directory {path.parent}")
 
 
 def write_picture(path: Path, svg: str) -> None:

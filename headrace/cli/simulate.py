@@ -9,6 +9,7 @@ import typer
 
 from headrace.cli.options import Json
 from headrace.cli.scenario import (
+    Begin,
     ColdStart,
     ConfigOption,
     For,
@@ -24,12 +25,14 @@ from headrace.cli.scenario import (
     Speed,
     TraceFormat,
     change_from,
+    check_picture,
     chosen_policies,
     loaded_trace,
     progress,
     service_from,
     setup_from,
     share,
+    tell_omitted,
     write_picture,
 )
 
@@ -66,6 +69,7 @@ def simulate(
     speed: Speed = 1.0,
     start: From = "0",
     length: For = None,
+    begin: Begin = None,
     price: Annotated[
         float, typer.Option("--price", min=0, max=1e9, help="Of one replica for an hour.")
     ] = 1.0,
@@ -90,8 +94,9 @@ def simulate(
         miss_ratio=None if max_miss is None else share("--max-miss", max_miss),
         cost=max_cost,
     )
+    check_picture(plot)
     setup = setup_from(config, pool, cold_start=cold_start, slo=slo, initial=initial)
-    change = change_from(scale=scale, speed=speed, start=start, length=length)
+    change = change_from(scale=scale, speed=speed, start=start, length=length, begin=begin)
     wanted = chosen_policies(setup.scale, policy)
     traffic = loaded_trace(trace, trace_format, series)
     numbers = range(seed, seed + seeds)
@@ -113,6 +118,7 @@ def simulate(
         _print_json(setup, trace, numbers, runs, summaries)
     else:
         _print_table(setup, runs, summaries)
+        tell_omitted(setup.left_out)
     exceeded = [f"{name}: {why}" for name, s in summaries.items() for why in budget.exceeded(s)]
     if exceeded:
         from headrace.cli.output import complain
@@ -154,6 +160,7 @@ def _print_json(
                 "cold_start": setup.cold_start.text,
                 "span_s": one.end,
                 "arrived": one.arrived,
+                "left_out": setup.left_out,
                 "policies": summaries,
             }
         )
@@ -164,7 +171,7 @@ def _print_table(
     setup: Setup, runs: Mapping[str, list[Run]], summaries: Mapping[str, Summary]
 ) -> None:
     from fleet.config.units import format_duration
-    from headrace.cli.output import borderless, console, latency
+    from headrace.cli.output import borderless, latency, print_whole
 
     one = next(iter(runs.values()))[0]
     print(
@@ -187,4 +194,4 @@ def _print_table(
         )
         for name, s in summaries.items()
     ]
-    console().print(borderless(columns, rows))
+    print_whole(borderless(columns, rows))

@@ -10,6 +10,7 @@ import typer
 
 from headrace.cli.options import Json
 from headrace.cli.scenario import (
+    Begin,
     ColdStart,
     ConfigOption,
     For,
@@ -25,12 +26,14 @@ from headrace.cli.scenario import (
     Speed,
     TraceFormat,
     change_from,
+    check_picture,
     chosen_policies,
     loaded_trace,
     progress,
     service_from,
     setup_from,
     share,
+    tell_omitted,
     write_picture,
 )
 
@@ -68,6 +71,7 @@ def tune(
     speed: Speed = 1.0,
     start: From = "0",
     length: For = None,
+    begin: Begin = None,
     points: Annotated[
         int, typer.Option("--points", min=1, help="Settings tried besides the present.")
     ] = 40,
@@ -88,11 +92,12 @@ def tune(
     from scaler.simulate.knobs import KNOBS, candidates, with_setting
     from scaler.simulate.tuning import Scenario, best, scores, yaml_diff
 
+    check_picture(plot)
     setup = setup_from(config, pool, cold_start=cold_start, slo=slo, initial=initial)
     ((name, settings),) = chosen_policies(setup.scale, [policy] if policy else None).items()
     if name not in KNOBS:
         raise HeadraceError(f"{name!r} has nothing to tune; known are {', '.join(KNOBS)}")
-    change = change_from(scale=scale, speed=speed, start=start, length=length)
+    change = change_from(scale=scale, speed=speed, start=start, length=length, begin=begin)
     limit = share("--max-miss", max_miss)
 
     def scenario(path: Path) -> Scenario:
@@ -122,6 +127,7 @@ def tune(
         _print_json(name, found, chosen, judged)
     else:
         _print(found, chosen, judged, diff)
+        tell_omitted(setup.left_out)
 
 
 def _run(scenarios: Sequence[Scenario], choices: Sequence[Scale], jobs: int) -> list[list[Summary]]:
@@ -204,7 +210,7 @@ def _print_json(
 def _print(
     found: Sequence[Score], chosen: Score, judged: dict[str, list[Summary]], diff: str
 ) -> None:
-    from headrace.cli.output import borderless, console
+    from headrace.cli.output import borderless, print_whole
 
     rows = [
         ("searched", f"{100 * s.miss_ratio:.3g}%", f"{s.cost:.3f}", which)
@@ -214,5 +220,5 @@ def _print(
         for which, summary in (("present", before), ("chosen", after)):
             cost = summary.replica_hours / before.replica_hours
             rows.append((path, f"{100 * summary.miss_ratio:.3g}%", f"{cost:.3f}", which))
-    console().print(borderless(("TRACE", "MISSES", "RELATIVE COST", "SETTINGS"), rows))
+    print_whole(borderless(("TRACE", "MISSES", "RELATIVE COST", "SETTINGS"), rows))
     print(diff or "the present settings are the best of those tried")

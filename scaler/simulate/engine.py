@@ -7,11 +7,13 @@ served, while the queue has room (`router.admission`); one that has waited for t
 is sent away; a slot that comes free goes to the first waiter. The scaler ticks every
 `scale.tick`, and at once when a queue forms, but KICK_GAP apart (`scaler.pool_loop`); it sees the
 same `Observation`, with the readings of the same `RouterReadings`, and decides with the same
-`decide_pool`. A replica chosen to leave takes nothing new and ends with its last request.
+`decide_pool`. A replica chosen to leave takes nothing new and ends with its last request. A version
+is drawn by its weight, and passed over while it has no ready replica and another has one. Versions
+with static endpoints keep them.
 
-What is not: replicas never fail, an admitted request never does, a version is drawn by its weight
-(no affinity), all workers share one queue, which has no classes, tenants or delays, and readings
-from outside (Redis, Prometheus) and of the latencies of replies are absent.
+What is not: replicas never fail, an admitted request never does, there is no affinity, all workers
+share one queue, which has no classes, tenants or delays, and readings from outside (Redis,
+Prometheus) and of the latencies of replies are absent (`scaler.simulate.omitted`).
 
 The loop handles two kinds of events as fast as Python does, arrivals from an array and ends from
 a heap, and stops for all others: ticks, and replicas that have started.
@@ -74,15 +76,18 @@ class _Simulation:
             )
             for version in setup.versions
         ]
+        self.fixed = {v.name: v.fixed for v in setup.versions if v.fixed is not None}
+        self.scaled = [version for version in self.versions if version.name not in self.fixed]
         self.readings = {
             version.name: [RouterReadings(s) for s in router_settings(setup.scale.signals)]
-            for version in self.versions
+            for version in self.scaled
         }
         self.chosen = assigned(
             len(workload.arrivals),
             {version.name: version.weight for version in self.versions},
             Random(f"{seed}: versions"),
         )
+        self.spill = Random(f"{seed}: versions without a replica")
         self.arrivals = array("d", workload.arrivals)
         self.arrivals.append(_NEVER)
         self.next = 0
@@ -128,12 +133,12 @@ class _Simulation:
     def _begin(self) -> None:
         total = self.setup.initial
         wanted = [
-            Share(version=v.name, weight=v.weight, wanted=total, claim=total) for v in self.versions
+            Share(version=v.name, weight=v.weight, wanted=total, claim=total) for v in self.scaled
         ]
-        sizes = allocate(wanted, low=total, high=total)
+        sizes = {**allocate(wanted, low=total, high=total), **self.fixed}
         for version in self.versions:
             version.begin(sizes[version.name], 0.0)
-        self.changes.append((0.0, total))
+        self.changes.append((0.0, sum(sizes.values())))
 
     def _advance(self, until: float) -> float | None:
         """Handle arrivals and ends before `until`.
@@ -152,6 +157,8 @@ class _Simulation:
                 if arrival >= until:
                     break
                 version = versions[chosen[number]] if chosen else only
+                if not version.ready and chosen:
+                    version = self._instead(version)
                 version.arrived += 1
                 if version.free and not version.queue:
                     version.started += 1
@@ -187,6 +194,13 @@ class _Simulation:
                 version.free.append(replica)
         self.next = number
         return None
+
+    def _instead(self, version: SimVersion) -> SimVersion:
+        """The one that takes the requests of a version without a ready replica."""
+        ready = [one for one in self.versions if one.ready and one.weight]
+        if not ready:
+            return version
+        return self.spill.choices(ready, [one.weight for one in ready])[0]
 
     def _enqueue(self, version: SimVersion, number: int, now: float) -> bool:
         """Let a request wait, or refuse it; True when it is the first of a queue."""
@@ -249,8 +263,8 @@ class _Simulation:
     def _tick(self, now: float) -> float:
         """Observe, decide and resize; returns when the next replica is ready."""
         next_ready = self._settle(now)
-        sizes = self.controller([self._observe(version, now) for version in self.versions])
-        for version in self.versions:
+        sizes = self.controller([self._observe(version, now) for version in self.scaled])
+        for version in self.scaled:
             size = sizes[version.name]
             if size != version.desired:
                 ready = version.resize(size, now, self.setup.drain_timeout)
@@ -270,7 +284,8 @@ class _Simulation:
                 totals, slots=version.slots, ready=len(version.ready), now=now
             )
         )
-        return version.observe(self.setup.pool, now, readings)
+        at = self.workload.clock + self.workload.speed * now
+        return version.observe(self.setup.pool, now, at, readings)
 
     def _note(self, now: float) -> None:
         series = self.series

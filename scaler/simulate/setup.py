@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from fleet.config.merge import effective_concurrency
-from fleet.config.schema import Config, Scale
+from fleet.config.merge import effective_concurrency, effective_static
+from fleet.config.schema import Config, Pool, Scale
 from fleet.errors import HeadraceError
 from scaler.simulate.distribution import Distribution
+from scaler.simulate.omitted import left_out
 
 
 class VersionSetup(Struct, frozen=True, kw_only=True):
@@ -17,6 +18,8 @@ class VersionSetup(Struct, frozen=True, kw_only=True):
     weight: int
     slots: int
     """Of one replica."""
+    fixed: int | None = None
+    """Replicas it has all the time, its static endpoints; None: it is scaled."""
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -34,7 +37,9 @@ class Setup(Struct, frozen=True, kw_only=True):
     slo: float
     """A request that waits longer than this for its slot is a miss."""
     initial: int
-    """Ready replicas at the start, over all versions."""
+    """Ready replicas at the start, over all versions that are scaled."""
+    left_out: tuple[str, ...] = ()
+    """What of the configuration is not as in the daemon, in words."""
 
 
 def setup_of(
@@ -47,9 +52,8 @@ def setup_of(
 ) -> Setup:
     """The pool named `pool`, or the only one, as `config` has it.
 
-    All its versions are scaled here, those with static endpoints too. Without `initial` the run
-    begins with `scale.min` replicas, at least 1. Raises HeadraceError for a pool that is not
-    there, or that cannot be scaled.
+    Without `initial` the run begins with `scale.min` replicas, at least 1. Raises
+    HeadraceError for a pool that is not there, or that no version of has a weight.
     """
     if pool is None:
         if len(config.pools) != 1:
@@ -65,7 +69,12 @@ def setup_of(
     return Setup(
         pool=pool,
         versions=tuple(
-            VersionSetup(name=name, weight=version.weight, slots=effective_concurrency(found, name))
+            VersionSetup(
+                name=name,
+                weight=version.weight,
+                slots=effective_concurrency(found, name),
+                fixed=_endpoints(found, name),
+            )
             for name, version in found.versions.items()
         ),
         scale=found.scale,
@@ -75,4 +84,10 @@ def setup_of(
         cold_start=cold_start,
         slo=slo,
         initial=max(1, found.scale.min) if initial is None else initial,
+        left_out=left_out(found),
     )
+
+
+def _endpoints(pool: Pool, version: str) -> int | None:
+    static = effective_static(pool, version)
+    return None if static is None else len(static.endpoints)

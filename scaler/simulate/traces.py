@@ -41,6 +41,8 @@ class Requests(Struct, frozen=True, kw_only=True):
     """Seconds each; None: the trace does not say."""
     end: float
     """The last arrival, and the mean gap."""
+    clock: float = 0.0
+    """Unix time of the first, where the trace has dates."""
 
 
 class Windows(Struct, frozen=True, kw_only=True):
@@ -53,6 +55,8 @@ class Windows(Struct, frozen=True, kw_only=True):
     exact: bool
     cvs: array[float] | None
     """Coefficient of variation of the gaps of each window; None: 1, a Poisson process."""
+    clock: float = 0.0
+    """Unix time at which the first begins, where the trace has dates."""
 
     @property
     def end(self) -> float:
@@ -216,6 +220,7 @@ def _requests(rows: list[_Row]) -> Requests:
         arrivals=array("d", [arrival - first for arrival, _ in pairs]),
         services=array("d", services) if services else None,
         end=last - first + gap,
+        clock=first,
     )
 
 
@@ -247,7 +252,13 @@ def _windows(rows: list[_Row], table: _Rows) -> Windows:
         counts[place] += row.values["rate"] * width if count is None else count
         cvs[place] = row.values.get("cv", 1.0)
     exact = bool(table.form.count)
-    return Windows(width=width, counts=counts, exact=exact, cvs=cvs if table.form.cv else None)
+    return Windows(
+        width=width,
+        counts=counts,
+        exact=exact,
+        cvs=cvs if table.form.cv else None,
+        clock=starts[0],
+    )
 
 
 def _per_second(lines: list[str], file: str) -> Windows:

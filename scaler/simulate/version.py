@@ -180,12 +180,14 @@ class SimVersion:
         """Histogram of the waits of requests that got a slot."""
         return (self.wait_counts[0] + self.started - self.waited, *self.wait_counts[1:])
 
-    def observe(self, pool: str, now: float, readings: tuple[Reading, ...]) -> Observation:
-        """What the scaler sees of it; Unix time and monotonic time are the same here."""
+    def observe(
+        self, pool: str, now: float, at: float, readings: tuple[Reading, ...]
+    ) -> Observation:
+        """What the scaler sees of it at `now` in the run and Unix time `at`."""
         return Observation(
             pool=pool,
             version=self.name,
-            at=now,
+            at=at,
             monotonic=now,
             weight=self.weight,
             desired=self.desired,

@@ -25,6 +25,10 @@ class Workload(Struct, frozen=True, kw_only=True):
     """Seconds each holds its slot; as many as arrivals."""
     end: float
     """When the run ends."""
+    clock: float = 0.0
+    """Unix time at the start of the run, which schedules and forecasts go by."""
+    speed: float = 1.0
+    """Seconds of that clock in one second of the run."""
 
 
 MOST_REQUESTS: Final = 50_000_000
@@ -60,6 +64,8 @@ class Change(Struct, frozen=True, kw_only=True):
     """Seconds of the trace that are left out at its beginning."""
     length: float | None = None
     """Seconds of the trace that are run; None: all the rest."""
+    clock: float | None = None
+    """Unix time at the beginning of the trace; None: what the trace says."""
 
 
 def workload_of(trace: Trace, change: Change, service: Distribution | None, seed: int) -> Workload:
@@ -91,7 +97,13 @@ def workload_of(trace: Trace, change: Change, service: Distribution | None, seed
         services = service.samples(len(arrivals), Random(f"{seed}: services"))
     if services is None:
         raise HeadraceError("the trace has no service times: give them with --service")
-    return Workload(arrivals=arrivals, services=services, end=end)
+    return Workload(
+        arrivals=arrivals,
+        services=services,
+        end=end,
+        clock=(trace.clock if change.clock is None else change.clock) + change.begin,
+        speed=change.speed,
+    )
 
 
 def _check_size(trace: Trace, change: Change, last: float, end: float) -> None:

@@ -139,9 +139,12 @@ def test_explain(run: Run, operations: FakeOperations) -> None:
 
 MOMENTS = {
     "Unix seconds": ("1767268800.5", 1767268800.5),
-    "ISO 8601": ("2026-01-01T12:00:00Z", NOW),
+    "a whole Unix second is its end": ("1767268800", 1767268800.999999),
+    "ISO 8601": ("2026-01-01T12:00:00.000Z", NOW),
+    "a whole second is its end, as decisions print it": ("2026-01-01T12:00:00Z", NOW + 0.999999),
     "without a zone it is UTC": ("2026-01-01T12:00", NOW),
-    "another zone": ("2026-01-01T14:00:00+02:00", NOW),
+    "another zone": ("2026-01-01T14:00+02:00", NOW),
+    "another zone and a second": ("2026-01-01T14:00:00+02:00", NOW + 0.999999),
     "how long ago": ("10m", NOW - 600),
 }
 

@@ -49,7 +49,8 @@ def test_json_has_the_documented_shape(files: list[str]) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     found = json.loads(result.stdout)
     assert set(found) == {
-        "pool", "trace", "seeds", "slo_s", "cold_start", "span_s", "arrived", "policies",
+        "pool", "trace", "seeds", "slo_s", "cold_start", "span_s", "arrived", "left_out",
+        "policies",
     }  # fmt: skip
     assert (found["pool"], found["seeds"], found["slo_s"]) == ("support", [7, 8], 1.0)
     assert (found["span_s"], found["arrived"]) == (120.0, 3900)
@@ -60,8 +61,12 @@ def test_json_has_the_documented_shape(files: list[str]) -> None:
     assert 0 <= figures["wait_p50_s"] <= figures["wait_p95_s"] <= figures["wait_p99_s"]
 
 
-def test_the_documentation_names_every_figure_of_the_json() -> None:
+def test_the_documentation_shows_the_json_and_names_every_figure(files: list[str]) -> None:
     page = (Path(__file__).parents[3] / "docs" / "simulation.md").read_text()
+    (block,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    shown, found = json.loads(block), json.loads(run(*files, "--json", "--policy", "target").stdout)
+    assert list(shown) == list(found)
+    assert list(shown["policies"]["target"]) == list(found["policies"]["target"])
     assert set(re.findall(r"^\| `([a-z0-9_]+)` \|", page, re.MULTILINE)) >= FIGURES
 
 
@@ -120,6 +125,8 @@ def test_the_picture_is_svg_with_a_line_for_each_policy(files: list[str], tmp_pa
         (("--cold-start", "slow"), 2, "a duration such as 500ms"),
         (("--trace-format", "none"), 1, "'none' is no trace format"),
         (("--plot", "/nowhere/at/all.svg"), 1, "cannot write /nowhere/at/all.svg"),
+        (("--plot", "run.png"), 1, "pictures are SVG: name it run.svg, not run.png"),
+        (("--begin", "noon"), 2, "'noon' is no time: write 2026-01-31T12:00:00Z or Unix seconds"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -128,6 +135,56 @@ def test_what_cannot_be_done_is_said(
     result = run(*files, *arguments)
     assert result.exit_code == code
     assert message in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("begin", "misses"),
+    [("2026-01-05T08:00:00+01:00", False), ("1767596400", False), ("2026-01-05T12:00", True)],
+)
+def test_a_schedule_goes_by_the_clock_at_which_the_trace_begins(
+    tmp_path: Path, begin: str, misses: bool
+) -> None:
+    config, trace = tmp_path / "agents.yml", tmp_path / "trace.csv"
+    schedule = '{start: "30 7 * * 1-5", end: "0 9 * * *", timezone: Europe/Berlin, replicas: 10}'
+    config.write_text(CONFIG.replace("max: 10", f"max: 10, schedule: [{schedule}]"))
+    trace.write_text("0\n" * 20 + "40\n" * 20)
+    files = "--config", str(config), "--trace", str(trace), "--service", "300ms"
+    result = run(*files, "--begin", begin, "--json")
+    assert result.exit_code == 0, result.output
+    assert (json.loads(result.stdout)["policies"]["slo"]["miss_ratio"] > 0) == misses
+
+
+def test_what_is_not_as_in_the_daemon_is_said(files: list[str], tmp_path: Path) -> None:
+    config = tmp_path / "agents.yml"
+    config.write_text("""
+budgets: {gpu: {replicas: 3}}
+pools:
+  support:
+    versions:
+      v1: {weight: 90, concurrency: auto}
+      v2: {weight: 10, driver: {static: {endpoints: ["http://127.0.0.1:1", "http://127.0.0.1:2"]}}}
+    driver: {process: {command: [agent]}}
+    scale:
+      max: 4
+      dry_run: true
+      budget: gpu
+      pack: always
+      signals:
+        - router: {latency: 2s}
+        - redis: {list: jobs}
+""")
+    said = [
+        "signals (redis, router.latency): the pool is scaled on its requests alone",
+        "version v1: `concurrency: auto` is 100 slots",
+        "version v2: its replicas are the 2 static endpoints",
+        "budget gpu: the pool takes what it wants",
+        "dry_run: what is decided is carried out",
+        "pack: requests are spread",
+    ]
+    assert json.loads(run(*files, "--json").stdout)["left_out"] == said
+    result = run(*files)
+    lines = result.stderr.splitlines()
+    assert lines == ["headrace: not as in the daemon:", *(f"  {one}" for one in said)]
 
 
 def test_a_bad_trace_is_named_with_its_line(files: list[str], tmp_path: Path) -> None:

@@ -169,6 +169,36 @@ def test_versions_get_their_shares() -> None:
     assert seen["v2"] / sum(seen.values()) == pytest.approx(0.1, abs=0.01)
 
 
+def test_a_version_without_a_ready_replica_is_passed_over() -> None:
+    versions = (
+        VersionSetup(name="v1", weight=50, slots=40),
+        VersionSetup(name="v2", weight=50, slots=40),
+    )
+    workload = poisson(10.0, 0.1, 100.0)
+    pool = setup(versions=versions)
+    run = simulate(pool, workload, lambda seen: {"v1": 1, "v2": 0})
+    assert (run.admitted, list(run.waits)) == (len(workload.arrivals), [])
+    without = simulate(pool, workload, lambda seen: {"v1": 0, "v2": 0})
+    assert without.expired > 0
+
+
+def test_a_version_with_static_endpoints_keeps_them_and_is_not_decided() -> None:
+    versions = (
+        VersionSetup(name="v1", weight=50, slots=40),
+        VersionSetup(name="v2", weight=50, slots=40, fixed=3),
+    )
+    seen: set[str] = set()
+
+    def decide(observations: Sequence[Observation]) -> Mapping[str, int]:
+        seen.update(one.version for one in observations)
+        return {"v1": 2}
+
+    run = simulate(setup(versions=versions, initial=2), poisson(1.0, 0.1, 100.0), decide)
+    assert seen == {"v1"}
+    assert run.replica_seconds == pytest.approx(500.0)
+    assert run.changes == ((0.0, 5),)
+
+
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [

@@ -192,6 +192,16 @@ def test_a_part_of_a_trace_may_begin_and_end_within_windows() -> None:
         assert len(work.arrivals) == pytest.approx(3000 / speed, rel=0.1)
 
 
+def test_the_clock_is_the_traces_own_unless_it_is_given() -> None:
+    dated = requests_in("time\n2026-01-05T08:00:00\n2026-01-05T09:00:00\n")
+    seconds = windows_in("5\n" * 200)
+    given = Change(begin=60.0, speed=4.0, clock=1e9)
+    assert workload_of(dated, Change(begin=60.0), SERVICE, 0).clock == 1767600060.0
+    assert workload_of(seconds, Change(begin=60.0), SERVICE, 0).clock == 60.0
+    work = workload_of(dated, given, SERVICE, 0)
+    assert (work.clock, work.speed) == (1e9 + 60, 4.0)
+
+
 def test_bursty_windows_have_the_variation_they_state() -> None:
     calm = windows_in("time,rate,cv\n0,50,1\n500,50,1\n", "time=time,rate=rate,cv=cv")
     wild = windows_in("time,rate,cv\n0,50,3\n500,50,3\n", "time=time,rate=rate,cv=cv")
