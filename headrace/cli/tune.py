@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fleet.config.schema import Scale
+    from scaler.simulate.edit import Edit
     from scaler.simulate.knobs import Setting
     from scaler.simulate.summary import Summary
     from scaler.simulate.tuning import Scenario, Score
@@ -90,7 +91,7 @@ def tune(
     """Find the cheapest parameters within a limit of misses; print what to change as a diff."""
     from fleet.errors import HeadraceError
     from scaler.simulate.knobs import KNOBS, candidates, with_setting
-    from scaler.simulate.tuning import Scenario, best, scores, yaml_diff
+    from scaler.simulate.tuning import Scenario, best, edits, scores
 
     check_picture(plot)
     setup = setup_from(config, pool, cold_start=cold_start, slo=slo, initial=initial)
@@ -99,6 +100,8 @@ def tune(
         raise HeadraceError(f"{name!r} has nothing to tune; known are {', '.join(KNOBS)}")
     change = change_from(scale=scale, speed=speed, start=start, length=length, begin=begin)
     limit = share("--max-miss", max_miss)
+    if seen := sorted(str(path) for path in set(trace) & set(holdout or ())):
+        raise HeadraceError(f"{', '.join(seen)} is searched on: give another trace as --holdout")
 
     def scenario(path: Path) -> Scenario:
         return Scenario(
@@ -110,23 +113,24 @@ def tune(
             seeds=tuple(range(seed, seed + seeds)),
         )
 
+    outside = [scenario(path) for path in holdout or ()]
     tried: list[Setting] = [{}, *candidates(name, points, seed)]
     choices = [with_setting(settings, setting) for setting in tried]
     searched = _run([scenario(path) for path in trace], choices, jobs or os.cpu_count() or 1)
     found = scores(tried, searched)
     chosen = best(found, limit)
-    outside = [scenario(path) for path in holdout or ()]
     pair = [settings, with_setting(settings, chosen.setting)]
     judged = dict(
         zip(map(str, holdout or ()), _run(outside, pair, jobs or os.cpu_count() or 1), strict=True)
     )
     if plot is not None:
         _draw(plot, name, searched, chosen, tried)
-    diff = yaml_diff(setup.pool, settings, chosen.setting)
     if as_json:
         _print_json(name, found, chosen, judged)
     else:
-        _print(found, chosen, judged, diff)
+        _print(found, chosen, judged)
+        changes = edits(setup.pool, setup.scale, settings, chosen.setting)
+        _print_diff(config, setup.pool, changes, pair[1])
         tell_omitted(setup.left_out)
 
 
@@ -207,10 +211,9 @@ def _print_json(
     )
 
 
-def _print(
-    found: Sequence[Score], chosen: Score, judged: dict[str, list[Summary]], diff: str
-) -> None:
+def _print(found: Sequence[Score], chosen: Score, judged: dict[str, list[Summary]]) -> None:
     from headrace.cli.output import borderless, print_whole
+    from scaler.simulate.tuning import relative
 
     rows = [
         ("searched", f"{100 * s.miss_ratio:.3g}%", f"{s.cost:.3f}", which)
@@ -218,7 +221,22 @@ def _print(
     ]
     for path, (before, after) in judged.items():
         for which, summary in (("present", before), ("chosen", after)):
-            cost = summary.replica_hours / before.replica_hours
+            cost = relative(summary.replica_hours, before.replica_hours)
             rows.append((path, f"{100 * summary.miss_ratio:.3g}%", f"{cost:.3f}", which))
     print_whole(borderless(("TRACE", "MISSES", "RELATIVE COST", "SETTINGS"), rows))
-    print(diff or "the present settings are the best of those tried")
+
+
+def _print_diff(config: Path, pool: str, changes: Sequence[Edit], wanted: Scale) -> None:
+    from headrace.cli.output import complain
+    from scaler.simulate.edit import UneditableError
+    from scaler.simulate.tuning import diff_of
+
+    if not changes:
+        print("the present settings are the best of those tried")
+        return
+    try:
+        print(diff_of(config.read_text("utf-8-sig"), config, pool, changes, wanted), end="")
+    except UneditableError as error:
+        complain(f"{config} has a form that no patch is made for ({error}); change by hand:")
+        for change in changes:
+            print(f"{'.'.join(change.path)}: {change.value}")

@@ -8,13 +8,17 @@ the one with the fewest misses when none is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 
 from msgspec import Struct
 
+from fleet.config.load import ConfigError, load_text
 from fleet.config.schema import Scale
 from scaler.simulate.distribution import Distribution
+from scaler.simulate.edit import Edit, UneditableError, edited, unified
 from scaler.simulate.knobs import KNOBS, Setting, value_of
 from scaler.simulate.run import Run
 from scaler.simulate.session import compare
@@ -69,10 +73,17 @@ def scores(tried: Sequence[Setting], results: Sequence[Sequence[Summary]]) -> li
         Score(
             setting=setting,
             miss_ratio=fmean(found[number].miss_ratio for found in results),
-            cost=fmean(found[number].replica_hours / found[0].replica_hours for found in results),
+            cost=fmean(
+                relative(found[number].replica_hours, found[0].replica_hours) for found in results
+            ),
         )
         for number, setting in enumerate(tried)
     ]
+
+
+def relative(hours: float, base: float) -> float:
+    """Replica-hours as a multiple of others; nothing is as much as nothing."""
+    return hours / base if base else math.inf if hours else 1.0
 
 
 def best(found: Sequence[Score], max_miss: float) -> Score:
@@ -92,36 +103,43 @@ def frontier(found: Sequence[Score]) -> list[Score]:
     return kept
 
 
-def yaml_diff(pool: str, settings: Scale, setting: Setting) -> str:
-    """What to change in the configuration, as a diff of YAML; empty when nothing is.
+def edits(pool: str, configured: Scale, settings: Scale, setting: Setting) -> list[Edit]:
+    """What to change in the configuration of `pool` so that it has `setting`.
 
-    A knob of the router signal stands under the first `router` entry of `signals`.
+    `settings` are those of the policy that was tuned, `configured` those of the file, which may
+    name another one.
     """
-    tree: dict[str, object] = {}
+    found = []
+    if configured.policy != settings.policy:
+        found.append(Edit(("pools", pool, "scale", "policy"), settings.policy))
     for knob in KNOBS[settings.policy]:
         if knob.path in setting and setting[knob.path] != value_of(settings, knob):
-            *parents, leaf = knob.path.split(".")
-            node = tree
-            for parent in parents:
-                child = node.setdefault(parent, {})
-                assert isinstance(child, dict)
-                node = child
-            node[leaf] = (knob.shown(value_of(settings, knob)), knob.shown(setting[knob.path]))
-    if not tree:
-        return ""
-    lines = [" pools:", f"   {pool}:", "     scale:"]
-    if "router" in tree:
-        lines += ["       signals:", *_diff({"- router": tree.pop("router")}, 9)]
-    return "\n".join([*lines, *_diff(tree, 7)])
+            below = knob.path.replace("router.", "signals.router.", 1).split(".")
+            found.append(Edit(("pools", pool, "scale", *below), knob.shown(setting[knob.path])))
+    return found
 
 
-def _diff(tree: Mapping[str, object], indent: int) -> list[str]:
-    lines = []
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            deeper = indent + (4 if name.startswith("- ") else 2)
-            lines += [f"{' ' * indent}{name}:", *_diff(value, deeper)]
-        elif isinstance(value, tuple):
-            old, new = value
-            lines += [f"-{' ' * (indent - 1)}{name}: {old}", f"+{' ' * (indent - 1)}{name}: {new}"]
-    return lines
+def diff_of(text: str, file: Path, pool: str, changes: Sequence[Edit], wanted: Scale) -> str:
+    """The change of the configuration file `file`, whose content is `text`, as `patch` takes it.
+
+    Raises UneditableError when the changed text would not be the configuration with `wanted` as
+    the scaling of `pool`, and nothing else changed: where it has aliases, for instance.
+    """
+    after = edited(text, changes)
+    try:
+        before, found = load_text(text, file), load_text(after, file)
+    except ConfigError as error:
+        raise UneditableError(str(error)) from error
+    scale = found.pools[pool].scale
+    pools = {**found.pools, pool: before.pools[pool]}
+    if (
+        _unordered(scale) != _unordered(wanted)
+        or found.model_copy(update={"pools": pools}) != before
+    ):
+        raise UneditableError("other values would change with it")
+    return unified(text, after, str(file))
+
+
+def _unordered(scale: Scale) -> Scale:
+    """With the signals in an order that does not depend on where one was put."""
+    return scale.model_copy(update={"signals": tuple(sorted(scale.signals, key=repr))})

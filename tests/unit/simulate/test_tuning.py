@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from fleet.config.load import load_text
 from fleet.config.schema import Scale
 from headrace.cli.app import create_cli
 from scaler.policies import POLICIES
+from scaler.simulate.edit import UneditableError
 from scaler.simulate.knobs import KNOBS, candidates, near, value_of, with_setting
 from scaler.simulate.session import with_policy
 from scaler.simulate.summary import Summary
-from scaler.simulate.tuning import Score, best, frontier, scores, yaml_diff
+from scaler.simulate.tuning import Score, best, diff_of, edits, frontier, relative, scores
 
 DRIVER = "    driver: {process: {command: [agent]}}"
 
@@ -43,20 +45,18 @@ def test_every_policy_can_be_tuned() -> None:
 
 
 @pytest.mark.parametrize("policy", KNOBS)
-def test_every_knob_turns_its_own_key_to_a_value_that_is_valid_yaml(policy: str) -> None:
-    settings = with_policy(Scale(max=9), policy)
+def test_every_knob_turns_its_own_key_in_the_file(policy: str) -> None:
+    text = f"pools:\n  a:\n{DRIVER}\n    scale: {{max: 9, policy: {policy}}}\n"
+    settings = load_text(text, Path("a.yml"), {}).pools["a"].scale
     for knob in KNOBS[policy]:
         for value in knob.values:
-            turned = with_setting(settings, {knob.path: value})
-            assert value_of(turned, knob) == value
-            diff = yaml_diff("a", settings, {knob.path: value})
-            if not diff:
-                continue
-            lines = [line[1:] for line in diff.splitlines() if not line.startswith("-")]
-            head, name, scale, *rest = lines
-            text = [head, name, DRIVER, scale, f"      policy: {policy}", *rest]
-            pool = load_text("\n".join(text), Path("a.yml"), {}).pools["a"]
-            assert value_of(pool.scale, knob) == value
+            wanted = with_setting(settings, {knob.path: value})
+            assert value_of(wanted, knob) == value
+            changes = edits("a", settings, settings, {knob.path: value})
+            if changes:
+                assert diff_of(text, Path("a.yml"), "a", changes, wanted)
+            else:
+                assert value_of(settings, knob) == value
 
 
 def test_a_turned_knob_leaves_the_other_settings() -> None:
@@ -114,22 +114,53 @@ def test_the_frontier_has_no_point_that_another_beats_in_both() -> None:
     assert [(s.miss_ratio, s.cost) for s in frontier(found)] == [(0.05, 1.0), (0.01, 1.3)]
 
 
-def test_the_diff_shows_old_and_new_where_they_stand() -> None:
-    settings = with_policy(Scale(max=9), "hpa")
+CONFIG = """\
+pools:
+  llm:
+    driver: {process: {command: [agent]}}
+    # as few as will do
+    scale:
+      max: 9
+      signals:
+        - redis: {list: jobs}
+"""
+
+
+def test_the_diff_is_one_of_the_file_and_names_the_policy_that_was_tuned() -> None:
+    configured = load_text(CONFIG, Path("a.yml"), {}).pools["llm"].scale
+    settings = with_policy(configured, "hpa")
     setting = {"router.utilization": 0.5, "hpa.sync_period": 5.0, "hpa.tolerance": 0.1}
-    assert yaml_diff("llm", settings, setting).splitlines() == [
-        " pools:",
-        "   llm:",
+    changes = edits("llm", configured, settings, setting)
+    diff = diff_of(CONFIG, Path("a.yml"), "llm", changes, with_setting(settings, setting))
+    assert diff.splitlines() == [
+        "--- a.yml",
+        "+++ a.yml",
+        "@@ -3,6 +3,10 @@",
+        "     driver: {process: {command: [agent]}}",
+        "     # as few as will do",
         "     scale:",
-        "       signals:",
-        "         - router:",
-        "-            utilization: 0.7",
-        "+            utilization: 0.5",
-        "       hpa:",
-        "-        sync_period: 15s",
+        "+      hpa:",
         "+        sync_period: 5s",
+        "+      policy: hpa",
+        "       max: 9",
+        "       signals:",
+        "+        - router: {utilization: 0.5}",
+        "         - redis: {list: jobs}",
     ]
-    assert yaml_diff("llm", settings, {}) == ""
+    assert edits("llm", configured, configured, {}) == []
+
+
+def test_no_diff_is_made_where_it_would_change_more() -> None:
+    text = "pools:\n  a: &a {driver: {process: {command: [x]}}, scale: {max: 9}}\n  b: *a\n"
+    settings = load_text(text, Path("a.yml"), {}).pools["a"].scale
+    setting = {"tolerance": 0.5}
+    changes = edits("a", settings, with_policy(settings, "target"), setting)
+    with pytest.raises(UneditableError, match="other values would change with it"):
+        diff_of(text, Path("a.yml"), "a", changes, with_setting(settings, setting))
+
+
+def test_no_replicas_at_all_cost_as_much_as_none() -> None:
+    assert [relative(2.0, 1.0), relative(0.0, 0.0), relative(1.0, 0.0)] == [2.0, 1.0, math.inf]
 
 
 @pytest.mark.slow
@@ -155,3 +186,13 @@ def test_the_verb_searches_on_some_traces_and_judges_on_others(tmp_path: Path) -
     assert found["present"]["cost"] == 1.0
     assert set(found["holdout"][str(other)]) == {"present", "chosen"}
     assert picture.read_text().count("<circle") == 5
+
+
+def test_a_trace_that_is_searched_on_is_no_holdout(tmp_path: Path) -> None:
+    config, trace = tmp_path / "a.yml", tmp_path / "learn.csv"
+    config.write_text(CONFIG)
+    trace.write_text("5\n")
+    options = ["tune", "--config", str(config), "--trace", str(trace), "--holdout", str(trace)]
+    result = CliRunner().invoke(create_cli(), options)
+    assert result.exit_code == 1
+    assert result.stderr == (f"headrace: {trace} is searched on: give another trace as --holdout\n")
