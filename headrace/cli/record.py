@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -12,7 +13,7 @@ import typer
 from fleet.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 def record(
@@ -39,6 +40,8 @@ def record(
             source = sys.stdin.buffer if log == "-" else stack.enter_context(Path(log).open("rb"))
             target = sys.stdout if output is None else stack.enter_context(output.open("w"))
             stack.enter_context(contextlib.suppress(KeyboardInterrupt))
+            if log == "-" and not sys.stdin.isatty():
+                stack.enter_context(patience())
             rows, full = _copy(source, target, pool, most)
             print(
                 f"headrace: {rows} requests recorded{f', up to {limit}' if full else ''}",
@@ -46,6 +49,20 @@ def record(
             )
     except OSError as error:
         raise HeadraceError(f"{error.filename}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """Leave the first Ctrl-C to the gateway: what it logs while it drains belongs to the trace."""
+
+    def once(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _copy(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 from fleet.config.schema import Scale
 from fleet.model import Decision, Observation, Reading
 from headrace.cli.app import create_cli
+from headrace.cli.record import patience
 from scaler.decide import decide_pool
 from scaler.simulate.recording import Recording
 from scaler.simulate.replay import replay
@@ -87,6 +89,15 @@ def test_a_recording_ends_at_its_limit() -> None:
     assert len(result.stdout.encode()) <= 100
     assert result.stdout.count("\n") == 3
     assert result.stderr == "headrace: 2 requests recorded, up to 100B\n"
+
+
+def test_the_first_interrupt_is_left_to_the_gateway_that_drains() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with patience():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 @pytest.mark.parametrize(

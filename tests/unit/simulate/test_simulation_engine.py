@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from scaler.simulate.distribution import parse_distribution
 from scaler.simulate.engine import simulate
 from scaler.simulate.run import Run, flips, quantile
 from scaler.simulate.setup import VersionSetup
+from scaler.simulate.workload import Workload
 
 CASES = Path(__file__).parents[4] / "shared" / "cases" / "erlang.json"
 THEORY = {(1, 0.5), (3, 2.0), (10, 8.0)}
@@ -93,6 +95,48 @@ def test_every_request_is_admitted_shed_expired_or_waiting(seed: int, limit: int
     assert run.arrived == run.admitted + run.shed + run.expired + run.waiting
     assert run.late <= len(run.waits) - run.expired
     assert max(run.series.queued) <= limit
+
+
+def by_the_book(workload: Workload, servers: int, limit: int, timeout: float) -> list[float | None]:
+    """The wait of each request that got a slot or whose time was over, None for the refused.
+
+    First come first served, written down anew: each takes the slot that is free first.
+    """
+    free = [0.0] * servers
+    waits: list[float | None] = []
+    begins: list[float] = []
+    """When those that queued leave the queue, one way or the other."""
+    for arrival, service in zip(workload.arrivals, workload.services, strict=True):
+        earliest = min(free)
+        if earliest > arrival and sum(begin > arrival for begin in begins) >= limit:
+            waits.append(None)
+            continue
+        wait = max(0.0, earliest - arrival)
+        waits.append(min(wait, timeout))
+        begins.append(arrival + waits[-1])
+        if wait < timeout:
+            free[free.index(earliest)] = max(earliest, arrival) + service
+    return waits
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_queues_are_those_of_a_naive_model(seed: int) -> None:
+    rng = Random(seed)
+    servers, limit, timeout = rng.randint(1, 5), rng.choice([0, 1, 3, 20]), rng.choice([0.5, 2, 5])
+    workload = poisson(servers * rng.uniform(0.5, 2.0), 1.0, 150.0, seed)
+    late = Workload(arrivals=workload.arrivals, services=workload.services, end=200.0)
+    pool = setup(
+        initial=servers,
+        queue_limit=limit,
+        queue_timeout=float(timeout),
+        scale=Scale(tick=rng.choice(["370ms", "1s", "7s"])),
+    )
+    run = simulate(pool, late, fixed(servers))
+    expected = by_the_book(workload, servers, limit, timeout)
+    waits = sorted(wait for wait in expected if wait)
+    assert run.shed == expected.count(None)
+    assert run.expired == waits.count(timeout)
+    assert list(run.waits) == pytest.approx(waits)
 
 
 def test_a_request_waits_for_the_slot_and_no_longer() -> None:
