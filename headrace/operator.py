@@ -24,6 +24,7 @@ from fleet.model import Decision, Event, Replica
 from fleet.ports import Recorder
 from fleet.store.client import Store
 from fleet.store.cluster import OVERRIDES
+from headrace import decided
 from headrace import overrides as kept
 from headrace import status as snapshot
 from headrace.gateway import WorkerGateway
@@ -292,11 +293,9 @@ class Operator:
         if version is not None:
             kept.require_version(pool, settings, version)
         names = list(settings.versions) if version is None else [version]
-        if at is None:
-            found = [self._scaler.latest(pool, name) for name in names]
-        else:
-            found = [await self._store.decision_at(pool, name, at) for name in names]
-        return [decision for decision in found if decision is not None]
+        shared = self.config.cluster is not None
+        latest = decided.Latest(self._scaler, self._store, self._clock, shared=shared)
+        return await latest.of(pool, names, at)
 
     async def events(self, limit: int) -> Sequence[Event]:
         """See `Operations`."""

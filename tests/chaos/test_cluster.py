@@ -53,6 +53,11 @@ async def _until_total(daemons: dict[str, Daemon], total: int) -> None:
     await wait_until(met, f"{total} replicas in all", PATIENCE)
 
 
+async def _tells(running: Daemon, size: int) -> bool:
+    """Whether it explains what was decided last, by whichever daemon leads."""
+    return [d["desired"] for d in await running.explained("support")] == [size]
+
+
 async def test_one_leads_and_all_together_have_the_size_that_was_set_at_any(
     tmp_path: Path, store: tuple[str, Spawned]
 ) -> None:
@@ -65,6 +70,8 @@ async def test_one_leads_and_all_together_have_the_size_that_was_set_at_any(
         await held(daemons["c"], None)
         await _until_total(daemons, 2)
         assert {(await standing(running))["leader"] for running in daemons.values()} == {"a"}
+        for name, running in daemons.items():
+            await wait_until(lambda of=running: _tells(of, 2), f"{name} explains", PATIENCE)
 
 
 async def test_another_leads_soon_after_the_leader_is_killed_and_every_replica_lives_on(

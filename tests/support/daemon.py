@@ -75,6 +75,12 @@ class Daemon:
             decisions: list[dict[str, Any]] = await reply.json()
             return decisions
 
+    async def explained(self, pool: str) -> list[dict[str, Any]]:
+        async with self._session.get(f"{self.admin}/v1/pools/{pool}/explain") as reply:
+            assert reply.status == 200, await reply.text()
+            decisions: list[dict[str, Any]] = await reply.json()
+            return decisions
+
     async def metrics(self) -> str:
         async with self._session.get(f"{self.admin}/metrics") as reply:
             return await reply.text()
