@@ -48,7 +48,8 @@ def record(
                 file=sys.stderr,
             )
     except OSError as error:
-        raise HeadraceError(f"{error.filename}: {error.strerror}") from error
+        place = error.filename or output or "standard output"
+        raise HeadraceError(f"{place}: {error.strerror}") from error
 
 
 @contextlib.contextmanager

@@ -90,6 +90,7 @@ def tune(
 ) -> None:
     """Find the cheapest parameters within a limit of misses; print what to change as a diff."""
     from fleet.errors import HeadraceError
+    from headrace.cli.output import complain
     from scaler.simulate.knobs import KNOBS, candidates, with_setting
     from scaler.simulate.tuning import Scenario, best, edits, scores
 
@@ -129,6 +130,8 @@ def tune(
         _print_json(name, found, chosen, judged)
     else:
         _print(found, chosen, judged)
+        if chosen.miss_ratio > limit:
+            complain(f"none of {len(tried)} settings has misses within {100 * limit:g}%")
         changes = edits(setup.pool, setup.scale, settings, chosen.setting)
         _print_diff(config, setup.pool, changes, pair[1])
         tell_omitted(setup.left_out)

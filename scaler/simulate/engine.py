@@ -299,6 +299,7 @@ class _Simulation:
     def _result(self) -> Run:
         end, slo = self.workload.end, self.setup.slo
         self._settle(end)
+        self._note(end)
         waiting = [number for version in self.versions for number in version.queue]
         return Run(
             arrived=sum(version.arrived for version in self.versions),

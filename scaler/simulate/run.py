@@ -15,7 +15,7 @@ FLIP_WITHIN: Final = 300.0
 
 
 class Series(Struct, frozen=True, kw_only=True):
-    """One entry a tick, of all versions together."""
+    """One entry a tick and one at the end, of all versions together."""
 
     at: array[float]
     arrived: array[int]

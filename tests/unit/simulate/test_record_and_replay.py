@@ -104,6 +104,7 @@ def test_the_first_interrupt_is_left_to_the_gateway_that_drains() -> None:
     ("arguments", "code", "message"),
     [
         (("record", "/nowhere"), 1, "/nowhere: No such file or directory"),
+        (("record", "--output", "/dev/full"), 1, "/dev/full: No space left on device"),
         (("record", "--limit", "much"), 2, "a size such as 512, 64KiB or 1.5MB"),
         (("replay", "/nowhere", "--config", "/none"), 1, "/nowhere: No such file or directory"),
         (("replay", "-", "--config", "{}", "--pool", "x"), 1, "has no pool 'x'; it has support"),

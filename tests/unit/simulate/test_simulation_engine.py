@@ -157,6 +157,12 @@ def test_who_still_waits_at_the_end_is_a_miss_only_beyond_the_slo() -> None:
     assert (run.waiting, run.overdue, run.missed) == (2, 1, 1)
 
 
+def test_the_series_lasts_from_the_start_to_the_end() -> None:
+    run = simulate(setup(), requests((0.1, 0.05), (0.2, 0.4), end=0.5), fixed(1))
+    assert list(run.series.at) == [0.0, 0.5]
+    assert list(run.series.arrived) == [0, 2]
+
+
 def test_a_start_takes_its_time_and_is_paid_from_its_beginning() -> None:
     sizes = scripted((0.0, 1), (2.0, 2))
     pool = setup(queue_timeout=60.0)

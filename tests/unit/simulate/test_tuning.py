@@ -188,6 +188,24 @@ def test_the_verb_searches_on_some_traces_and_judges_on_others(tmp_path: Path) -
     assert picture.read_text().count("<circle") == 5
 
 
+@pytest.mark.slow
+def test_the_verb_prints_a_diff_of_the_file_and_says_when_no_setting_will_do(
+    tmp_path: Path,
+) -> None:
+    config, learn = tmp_path / "a.yml", tmp_path / "learn.csv"
+    config.write_text(CONFIG.replace("- redis: {list: jobs}", "- router: {utilization: 0.9}"))
+    learn.write_text("1\n" * 30 + "40\n" * 30)
+    options = [
+        "tune", "--config", str(config), "--trace", str(learn), "--service", "1s", "--jobs", "1",
+        "--points", "4", "--policy", "target",
+    ]  # fmt: skip
+    result = CliRunner().invoke(create_cli(), options)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "headrace: none of 5 settings has misses within 1%\n"
+    assert f"--- {config}\n+++ {config}\n@@" in result.stdout
+    assert "+      policy: target\n" in result.stdout
+
+
 def test_a_trace_that_is_searched_on_is_no_holdout(tmp_path: Path) -> None:
     config, trace = tmp_path / "a.yml", tmp_path / "learn.csv"
     config.write_text(CONFIG)
