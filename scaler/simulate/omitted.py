@@ -23,7 +23,7 @@ def _found(pool: Pool) -> Iterator[str]:
     for version in pool.versions:
         if (static := effective_static(pool, version)) is not None:
             count = len(static.endpoints)
-            yield f"version {version}: its replicas are the {count} static endpoints"
+            yield f"version {version}: static endpoints ({count}) stay as they are"
         elif is_adaptive(pool, version):
             yield f"version {version}: `concurrency: auto` is {AUTO_SLOTS} slots"
     scale = pool.scale

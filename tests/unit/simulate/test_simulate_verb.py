@@ -176,7 +176,7 @@ pools:
     said = [
         "signals (redis, router.latency): the pool is scaled on its requests alone",
         "version v1: `concurrency: auto` is 100 slots",
-        "version v2: its replicas are the 2 static endpoints",
+        "version v2: static endpoints (2) stay as they are",
         "budget gpu: the pool takes what it wants",
         "dry_run: what is decided is carried out",
         "pack: requests are spread",
