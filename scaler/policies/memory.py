@@ -19,8 +19,8 @@ class Memory(Struct, frozen=True, kw_only=True, tag_field="policy"):
     def unmade(self, before: Memory | None) -> Self:
         """The same memory when its decision was not carried out (a dry run).
 
-        A cooldown must not begin with a change that was never made (nomad-autoscaler#144). A
-        memory that notes its own changes overrides this; `before` is what the tick began with.
+        A memory that notes what its decisions have done overrides this; `before` is what the tick
+        began with.
         """
         return self
 

@@ -13,25 +13,21 @@ from msgspec import structs
 from fleet.config.policies import Nomad
 from fleet.config.schema import Scale
 from fleet.model import Observation, Proposal, Reading
+from scaler.policies.cooldown import Sizing
 from scaler.policies.hpa_replicas import ROUNDING, ceil
 from scaler.policies.memory import NEVER, Memory
 from scaler.policies.want import Want
 
 
 class NomadMemory(Memory, frozen=True, kw_only=True, tag="nomad"):
-    """When it decided and when that changed something; monotonic."""
+    """When it decided last (monotonic), and when a size changed."""
 
     decided: float = NEVER
-    changed: float = NEVER
-
-    def unmade(self, before: Memory | None) -> Self:
-        """See `Memory.unmade`."""
-        changed = before.changed if isinstance(before, NomadMemory) else NEVER
-        return structs.replace(self, changed=changed)
+    sizing: Sizing = Sizing()
 
     def moved(self, by: float) -> Self:
         """See `Memory.moved`."""
-        return structs.replace(self, decided=self.decided + by, changed=self.changed + by)
+        return structs.replace(self, decided=self.decided + by, sizing=self.sizing.moved(by))
 
 
 def decide(
@@ -40,8 +36,9 @@ def decide(
     """See the module."""
     seen, nomad, now = observation, settings.nomad, observation.monotonic
     past = memory if isinstance(memory, NomadMemory) else NomadMemory()
+    past = structs.replace(past, sizing=past.sizing.followed(seen))
     proposals = tuple(_propose(reading, seen, nomad) for reading in seen.readings)
-    rest = nomad.cooldown - (now - past.changed)
+    rest = nomad.cooldown - (now - past.sizing.changed)
     if rest > ROUNDING and seen.desired:
         why = f"in cooldown for {rest:.0f}s more"
         return Want(replicas=seen.desired, reason=why, proposals=proposals), past
@@ -52,11 +49,8 @@ def decide(
     replicas, reason = max(
         found, key=lambda one: one[0], default=(seen.desired, "no signal has a value")
     )
-    changed = now if replicas != seen.desired else past.changed
-    return (
-        Want(replicas=replicas, reason=reason, proposals=proposals),
-        NomadMemory(decided=now, changed=changed),
-    )
+    want = Want(replicas=replicas, reason=reason, proposals=proposals)
+    return want, structs.replace(past, decided=now)
 
 
 def scale(value: float, target: float, count: int, settings: Nomad) -> int:

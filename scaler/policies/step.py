@@ -13,23 +13,19 @@ from msgspec import structs
 from fleet.config.policies import StepRule
 from fleet.config.schema import Scale
 from fleet.model import Observation, Proposal
-from scaler.policies.memory import NEVER, Memory
+from scaler.policies.cooldown import Sizing
+from scaler.policies.memory import Memory
 from scaler.policies.want import Want
 
 
 class StepMemory(Memory, frozen=True, kw_only=True, tag="step"):
-    """When the last step was made; monotonic."""
+    """When the last step was made."""
 
-    stepped: float = NEVER
-
-    def unmade(self, before: Memory | None) -> Self:
-        """See `Memory.unmade`."""
-        stepped = before.stepped if isinstance(before, StepMemory) else NEVER
-        return structs.replace(self, stepped=stepped)
+    sizing: Sizing = Sizing()
 
     def moved(self, by: float) -> Self:
         """See `Memory.moved`."""
-        return structs.replace(self, stepped=self.stepped + by)
+        return structs.replace(self, sizing=self.sizing.moved(by))
 
 
 def decide(
@@ -38,6 +34,7 @@ def decide(
     """See the module."""
     seen, now = observation, observation.monotonic
     past = memory if isinstance(memory, StepMemory) else StepMemory()
+    sizing = past.sizing.followed(seen)
     requests = seen.in_flight + seen.queued
     load = requests / (max(1, seen.ready) * seen.slots)
     changes = [rule.change for rule in settings.step.rules if counts(rule, load)]
@@ -47,13 +44,12 @@ def decide(
     reason = f"{requests} requests are {load:.3g} for each ready slot: {change:+d}"
     if requests and not replicas:
         replicas = 1
-    rest = settings.step.cooldown - (now - past.stepped)
+    rest = settings.step.cooldown - (now - sizing.changed)
     if replicas != seen.desired and seen.desired and rest > 0:
         replicas, reason = seen.desired, f"{reason}, in cooldown for {rest:.0f}s more"
-    if replicas != seen.desired:
-        past = StepMemory(stepped=now)
     proposal = Proposal(signal="load", replicas=replicas, reason=reason)
-    return Want(replicas=replicas, reason=reason, proposals=(proposal,)), past
+    want = Want(replicas=replicas, reason=reason, proposals=(proposal,))
+    return want, StepMemory(sizing=sizing)
 
 
 def counts(rule: StepRule, load: float) -> bool:
