@@ -37,3 +37,7 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     """Times that another leader than before was seen since the start."""
     fenced: int
     """Writes of this daemon that the store refused because another leads."""
+    borrowed: int = 0
+    """Slots of other members' replicas that this one may use."""
+    lent: int = 0
+    """Slots of its own replicas that others may use."""

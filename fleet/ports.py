@@ -61,6 +61,28 @@ class Gateway(Traffic, Protocol):
         ...
 
 
+class Shared(Protocol):
+    """Replicas that gateways of a cluster use together. None of it blocks."""
+
+    def limit(self, limits: Mapping[str, int]) -> None:
+        """Use so many slots at most of the own replicas named, and of all others every one."""
+        ...
+
+    def borrow(self, replicas: Mapping[str, Replica]) -> None:
+        """Use these replicas of others, by name, with as many slots as they say, and no others;
+        `cell` is given to them here. What is under way at others goes on.
+        """
+        ...
+
+    def held(self, replica: str) -> int:
+        """Slots of an own or borrowed replica that may be in use here; 0 for one not known."""
+        ...
+
+    def lend(self, replicas: frozenset[str]) -> None:
+        """Own replicas that others may be using: none of them counts as drained."""
+        ...
+
+
 class Recorder(Protocol):
     """Where decisions and events go: the journal. Never blocks, never raises."""
 

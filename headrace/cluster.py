@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-import secrets
 import socket
 from collections.abc import Callable
 
 from fleet.clock import Clock
 from fleet.config.schema import Cluster
-from fleet.ports import Recorder, Traffic
+from fleet.ports import Recorder
 from fleet.store.client import Store
 from fleet.store.cluster import ClusterStore
+from headrace.gateway import WorkerGateway
 from headrace.operator import Operator
 from scaler.cluster.member import Member, Settings
 from scaler.cluster.seat import Seat
+from scaler.cluster.tenancy import Tenancy
 from scaler.loop import ScalerLoop
 from scaler.replicas import ReplicaManager
 
@@ -27,20 +28,24 @@ def member_name(cluster: Cluster) -> str:
     return host or "host"
 
 
-def seat(cluster: Cluster, gateway: Traffic, replicas: ReplicaManager) -> Seat:
+def seat(cluster: Cluster, gateway: WorkerGateway, replicas: ReplicaManager, start: str) -> Seat:
     """Where the scaler sits: between this host's replicas and those of the whole cluster."""
+    name = member_name(cluster)
+    shares = cluster.advertise is not None
     return Seat(
-        member_name(cluster),
+        name,
         gateway,
         counts=replicas.counts,
         desired=replicas.desired,
         apply=replicas.set_desired,
+        tenancy=Tenancy(name, start, gateway, replicas.replicas) if shares else None,
     )
 
 
 def member(
     cluster: Cluster,
     seat: Seat,
+    start: str,
     *,
     store: Store,
     scaler: ScalerLoop,
@@ -52,7 +57,7 @@ def member(
     """The daemon's part in the cluster; `configure` gives `scaler` its present configuration."""
     return Member(
         Settings(cluster=cluster.name, member=seat.member, lease=cluster.lease),
-        secrets.token_hex(4),
+        start,
         store=ClusterStore(store),
         seat=seat,
         scaler=scaler,
@@ -61,4 +66,5 @@ def member(
         on_overrides=operator.follow,
         recorder=recorder,
         clock=clock,
+        drain_timeout=lambda: operator.config.drain_timeout,
     )

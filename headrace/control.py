@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -42,6 +43,7 @@ from headrace.metrics.exposition import create_registry
 from headrace.notify import Notifier
 from headrace.operator import Operator
 from headrace.supervisor import Worker
+from scaler.drivers.free_ports import LOOPBACK
 from scaler.loop import ScalerLoop
 from scaler.replicas import ReplicaManager
 
@@ -97,6 +99,7 @@ class Control:
             on_event=self._event,
         )
         self._recorder = LoggedRecorder(self._store)
+        advertise = config.cluster.advertise if config.cluster else None
         self._gateway = WorkerGateway(
             config.workers,
             on_demand=lambda pool, _version: self._demand(pool),
@@ -105,6 +108,7 @@ class Control:
             on_event=self._event,
             clock=self._clock,
             write_log=self._sink.write,
+            shares=advertise is not None,
         )
         self._replicas = ReplicaManager(
             self._gateway,
@@ -113,9 +117,13 @@ class Control:
             state_dir=self._state_dir,
             config_dir=path.parent,
             redis_url=self._store_url,
+            host=advertise or LOOPBACK,
         )
+        start = secrets.token_hex(4)
         seat = (
-            cluster.seat(config.cluster, self._gateway, self._replicas) if config.cluster else None
+            cluster.seat(config.cluster, self._gateway, self._replicas, start)
+            if config.cluster
+            else None
         )
         self._scaler = ScalerLoop(
             seat or self._gateway,
@@ -142,6 +150,7 @@ class Control:
             cluster.member(
                 config.cluster,
                 seat,
+                start,
                 store=self._store,
                 scaler=self._scaler,
                 operator=self.operator,
@@ -182,11 +191,21 @@ class Control:
                 await self._stop.wait()
                 self._notifier.stopping()
                 await self.operator.drain_all(self._hurry)
+                await self._given_back()
         except HeadraceError as error:
             _log.error("cannot run", reason=str(error))
             return 1
         _log.info("stopped")
         return 0
+
+    async def _given_back(self) -> None:
+        """Until other members have left this one's replicas alone, or for `hurry`."""
+        if self._member is not None:
+            ends = [self._member.finished.wait(), self._hurry.wait()]
+            waiting = [asyncio.ensure_future(end) for end in ends]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for one in waiting:
+                one.cancel()
 
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:

@@ -25,6 +25,7 @@ from headrace import compile as compiled
 from headrace.ejections import Ejections
 from headrace.listeners import Listeners
 from headrace.shared_slots import SharedSlots
+from headrace.sharing import Sharing
 from headrace.starts import Starts
 from headrace.supervisor import Supervisor, Worker
 
@@ -47,7 +48,9 @@ class WorkerGateway:
         on_event: Callable[[Event], None],
         clock: Clock,
         write_log: Callable[[bytes], None],
+        shares: bool = False,
     ) -> None:
+        """`shares`: replicas are shared with other gateways, so all slots are in semaphores."""
         self.slab = Slab.create(workers)
         self.listeners = Listeners()
         self.generation = 0
@@ -66,7 +69,14 @@ class WorkerGateway:
         """Cells of the replicas the workers may know of; of those without an endpoint they do
         not."""
         self.ejections = Ejections(clock, self._find, on_event)
+        self._in_semaphores = shares or workers > 1
         self._shared_slots = SharedSlots()
+        self.sharing = Sharing(
+            self._shared_slots,
+            allocate_cell=self.allocate_cell,
+            forget=self._give_up,
+            changed=self._send_all,
+        )
         self._starts = Starts()
         self._idle: dict[str, set[int]] = {}
         self._drained: dict[str, asyncio.Event] = {}
@@ -93,15 +103,14 @@ class WorkerGateway:
     def set_weights(self, pool: str, weights: Mapping[str, int]) -> None:
         """Split the traffic of one pool anew."""
         self._weights[pool] = dict(weights)
-        for worker in self.supervisor.workers:
-            self._send_members(worker, pool)
+        self._send_all(pool)
 
     def weights_in_force(self, pool: str) -> dict[str, int]:
         """The weights the workers split by: versions without a ready replica are passed over
         while another version has one.
         """
         weights = self._weights[pool]
-        ready = {r.version for r in self._members.get(pool, ()) if r.state == "ready"}
+        ready = {r.version for r in self._usable(pool) if r.state == "ready"}
         reachable = {v: w if v in ready else 0 for v, w in weights.items()}
         return reachable if any(reachable.values()) else dict(weights)
 
@@ -131,20 +140,17 @@ class WorkerGateway:
         for replica in replicas:
             if replica.host:
                 self._endpoints[replica.name] = replica.cell
-                if len(self.supervisor.workers) > 1:
-                    self._shared_slots.keep(replica.name, replica.slots)
+                if self._in_semaphores:
+                    self._shared_slots.keep(replica.name, self.sharing.limited(replica).slots)
         if pool in self._weights:
-            for worker in self.supervisor.workers:
-                self._send_members(worker, pool)
+            self._send_all(pool)
         elif not replicas:
             del self._members[pool]
 
     def pack(self, pool: str, versions: frozenset[str]) -> None:
         """See `fleet.ports.Gateway`."""
         self._packed[pool] = versions
-        if pool in self._weights:
-            for worker in self.supervisor.workers:
-                self._send_members(worker, pool)
+        self._send_all(pool)
 
     def loads(self, pool: str, loads: Mapping[str, float]) -> None:
         """See `fleet.ports.Gateway`."""
@@ -199,6 +205,26 @@ class WorkerGateway:
         """See `fleet.ports.Gateway`. Reused last of all, so late stores cannot meet a new owner."""
         self._free_cells.append(cell)
 
+    # fleet.ports.Shared
+
+    def limit(self, limits: Mapping[str, int]) -> None:
+        """See `fleet.ports.Shared`."""
+        self.sharing.limit(limits, [r for members in self._members.values() for r in members])
+
+    def borrow(self, replicas: Mapping[str, Replica]) -> None:
+        """See `fleet.ports.Shared`."""
+        self.sharing.borrow(replicas)
+
+    def held(self, replica: str) -> int:
+        """See `fleet.ports.Shared`."""
+        return self.sharing.held(replica)
+
+    def lend(self, replicas: frozenset[str]) -> None:
+        """See `fleet.ports.Shared`."""
+        self.sharing.lent = replicas
+        for name in self._drained:
+            self._check_drained(name)
+
     # headrace.supervisor.Audience
 
     def welcome(self, worker: Worker) -> None:
@@ -229,7 +255,7 @@ class WorkerGateway:
     def died(self, worker: Worker) -> None:
         """See `headrace.supervisor.Audience`."""
         row = self.slab.row(worker.index)
-        for members in self._members.values():
+        for members in (*self._members.values(), self.sharing.borrowed()):
             for replica in members:
                 self._shared_slots.give_back(replica.name, _held(row, replica.cell))
         self.slab.release_claims(worker.index)
@@ -250,12 +276,22 @@ class WorkerGateway:
         worker.send(message, [self.listeners.socket(address).fileno() for address in new])
         worker.listeners = set(wanted)
 
+    def _usable(self, pool: str) -> list[Replica]:
+        """What the workers may use: own replicas, and those of others."""
+        own = self._members.get(pool, ())
+        return [*map(self.sharing.limited, own), *self.sharing.borrowed(pool)]
+
+    def _send_all(self, pool: str) -> None:
+        if pool in self._weights:
+            for worker in self.supervisor.workers:
+                self._send_members(worker, pool)
+
     def _send_members(self, worker: Worker, pool: str) -> None:
         """In steps when a frame cannot carry every new semaphore at once."""
-        members = self._members.get(pool, ())
+        members = self._usable(pool)
         weights = self._weights[pool]
         expected = self._starts.expected(pool)
-        shared = len(self.supervisor.workers) > 1
+        shared = self._in_semaphores
         new = [
             r.name
             for r in members
@@ -281,7 +317,9 @@ class WorkerGateway:
                     pool=pool,
                     versions=versions,
                     new_shared=tuple(step),
-                    strained=compiled.strained(self._config.pools[pool], members),
+                    strained=compiled.strained(
+                        self._config.pools[pool], self._members.get(pool, ())
+                    ),
                 ),
                 [self._shared_slots.fd(name) for name in step],
             )
@@ -289,8 +327,8 @@ class WorkerGateway:
                 return
 
     def _find(self, name: str) -> Replica | None:
-        found = (r for members in self._members.values() for r in members if r.name == name)
-        return next(found, None)
+        everyone = (*self._members.values(), self.sharing.borrowed())
+        return next((r for members in everyone for r in members if r.name == name), None)
 
     def _block(self, pool: str, version: str) -> int:
         key = (pool, version)
@@ -322,11 +360,17 @@ class WorkerGateway:
     def _check_drained(self, replica: str) -> None:
         """A worker that was never told of the replica holds nothing of it."""
         event = self._drained.get(replica)
+        if replica in self.sharing.lent:
+            return
         idle = self._idle.get(replica, set())
         if event is not None and all(
             worker.index in idle or replica not in worker.told for worker in self.supervisor.workers
         ):
             event.set()
+
+    def _give_up(self, borrowed: Replica) -> None:
+        self._forget(borrowed.name)
+        self.free_cell(borrowed.cell)
 
     def _forget(self, replica: str) -> None:
         self._shared_slots.forget(replica)

@@ -42,6 +42,10 @@ class SharedSlots:
             os.eventfd_write(self._semaphores[replica], -owed)
         self._collect(replica)
 
+    def held(self, replica: str) -> int:
+        """Slots that are there, in use or free, with those to be taken away as they come free."""
+        return self._slots[replica] + self._owed[replica]
+
     def give_back(self, replica: str, count: int) -> None:
         """Free what a dead worker held."""
         if count > 0 and replica in self._semaphores:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from fleet.config.merge import effective_concurrency, effective_process, effective_static
 from fleet.config.schema import Config, Health, Pool
 from fleet.tls import ClientTls
+from scaler.drivers.free_ports import LOOPBACK
 from scaler.drivers.spec import LaunchSpec, launch_spec
 from scaler.drivers.static import Endpoint, named_endpoints
 
@@ -46,7 +47,7 @@ class VersionSettings(Struct, frozen=True, kw_only=True):
 
 
 def resolve(
-    config: Config, *, config_dir: Path, redis_url: str | None
+    config: Config, *, config_dir: Path, redis_url: str | None, host: str = LOOPBACK
 ) -> dict[str, dict[str, VersionSettings]]:
     """Settings by pool and version. A version without any driver has no replicas."""
     routed = {route.pool for route in config.routes}
@@ -59,6 +60,7 @@ def resolve(
                 config_dir=config_dir,
                 routed=name in routed,
                 redis_url=redis_url,
+                host=host,
             )
             for version in pool.versions
         }
@@ -74,10 +76,13 @@ def _version(
     config_dir: Path,
     routed: bool,
     redis_url: str | None,
+    host: str,
 ) -> VersionSettings:
     settings = None
     if (process := effective_process(pool, version)) is not None:
-        launch = launch_spec(process, config_dir=config_dir, routed=routed, redis_url=redis_url)
+        launch = launch_spec(
+            process, config_dir=config_dir, routed=routed, redis_url=redis_url, host=host
+        )
         settings = ProcessSettings(
             launch=launch,
             digest=launch.digest(),

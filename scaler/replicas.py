@@ -17,6 +17,7 @@ from fleet.config.schema import Config
 from fleet.errors import UnknownNameError
 from fleet.model import Event, Replica, ReplicaState
 from fleet.ports import Gateway, Recorder
+from scaler.drivers.free_ports import LOOPBACK
 from scaler.drivers.process import ProcessHost
 from scaler.drivers.procfs import Family, boot_id, scan
 from scaler.drivers.state_files import StateFiles
@@ -51,9 +52,13 @@ class ReplicaManager:
         state_dir: Path,
         config_dir: Path,
         redis_url: str | None = None,
+        host: str = LOOPBACK,
         random: Random | None = None,
     ) -> None:
-        """`redis_url` is given to process replicas; a change of it replaces them."""
+        """`redis_url` and `host`, the address they are to listen on, are given to process
+        replicas; a change of them replaces those.
+        """
+        self._listen_on = host
         self._gateway = gateway
         self._recorder = recorder
         self._clock = clock
@@ -97,7 +102,9 @@ class ReplicaManager:
 
         Static replicas drained by hand come back.
         """
-        self._settings = resolve(config, config_dir=self._config_dir, redis_url=self._redis_url)
+        self._settings = resolve(
+            config, config_dir=self._config_dir, redis_url=self._redis_url, host=self._listen_on
+        )
         self._drain_timeout = config.drain_timeout
         self._loads.configure(settings_of(config))
         self._held_out.clear()

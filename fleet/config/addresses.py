@@ -68,6 +68,20 @@ def check_address(address: str) -> str:
     return join_address(*split_address(address))
 
 
+def check_host(host: str) -> str:
+    """A host name or an IP address, without brackets, that others can dial: none that stands for
+    all addresses of a host.
+    """
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if _is_ipv6(bare):
+        bare = str(ipaddress.IPv6Address(bare))
+    elif not _is_host(bare):
+        bare = ALL_INTERFACES
+    if bare in (ALL_INTERFACES, "::"):
+        raise ExpectedError("a host name or an IP address that others reach", host)
+    return bare.lower()
+
+
 def is_unix(address: str) -> bool:
     """Whether an address or endpoint is a Unix socket."""
     return address.startswith(UNIX)

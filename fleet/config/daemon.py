@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from fleet.config.base import Model
 from fleet.config.expected import ExpectedError
-from fleet.config.kinds import Address, Name
+from fleet.config.kinds import Address, Host, Name
 from fleet.config.units import DURATION_PATTERN, parse_duration
 
 _SHORTEST_LEASE: Final = 1.0
@@ -49,6 +49,12 @@ class Cluster(Model):
     name: Name = Field(description="Which cluster, among those that share a store.")
     member: Name | None = Field(
         None, description="This daemon's name in it. Default: the host's name."
+    )
+    advertise: Host | None = Field(
+        None,
+        description="Address of this host that the other members reach. Replicas then listen "
+        "there, are told it as `{host}` and HOST, and take requests from all members that have "
+        "one too. Default: replicas listen on 127.0.0.1 and serve this daemon alone.",
     )
     lease: LeaseDuration = Field(
         3.0,

@@ -7,7 +7,13 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from fleet.config import patterns
-from fleet.config.addresses import check_address, check_endpoint, check_store_url, check_url
+from fleet.config.addresses import (
+    check_address,
+    check_endpoint,
+    check_host,
+    check_store_url,
+    check_url,
+)
 
 MAX_WEIGHT = 1_000_000
 MAX_REPLICAS = 10_000
@@ -21,6 +27,7 @@ Name = Annotated[
     ),
 ]
 Address = Annotated[str, AfterValidator(check_address)]
+Host = Annotated[str, AfterValidator(check_host)]
 Endpoint = Annotated[str, AfterValidator(check_endpoint)]
 Url = Annotated[str, AfterValidator(check_url)]
 StoreUrl = Annotated[str, AfterValidator(check_store_url)]

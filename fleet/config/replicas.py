@@ -25,9 +25,9 @@ class ProcessDriver(Model):
 
     command: tuple[str, ...] = Field(
         (),
-        description="Program and arguments. `{port}`, `{name}`, `{pool}` and `{version}` are "
-        "replaced; the environment has PORT, HEADRACE_REPLICA, HEADRACE_POOL, HEADRACE_VERSION "
-        "and HEADRACE_REDIS_URL too.",
+        description="Program and arguments. `{host}`, `{port}`, `{name}`, `{pool}` and "
+        "`{version}` are replaced; the environment has PORT, HEADRACE_REPLICA, HEADRACE_POOL, "
+        "HEADRACE_VERSION and HEADRACE_REDIS_URL too.",
     )
     env: dict[str, str] = Field({}, description="Environment added to the daemon's own.")
     cwd: Path | None = Field(

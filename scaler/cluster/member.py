@@ -29,6 +29,7 @@ from fleet.ports import Recorder
 from fleet.store.cluster import ClusterStore, Exchanged
 from scaler.cluster.differences import Differences
 from scaler.cluster.election import Election
+from scaler.cluster.lifeline import Lifeline
 from scaler.cluster.messages import (
     Plan,
     Report,
@@ -38,6 +39,7 @@ from scaler.cluster.messages import (
 )
 from scaler.cluster.planning import Bounds, Planner
 from scaler.cluster.seat import Seat
+from scaler.cluster.term import Term
 from scaler.cluster.view import ClusterView
 from scaler.loop import ScalerLoop
 
@@ -76,6 +78,7 @@ class Member:
         on_overrides: Callable[[bytes], None],
         recorder: Recorder,
         clock: Clock,
+        drain_timeout: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """`start` is unique to this start of the member, without blanks. `configure` gives
         `scaler` its present configuration, `on_overrides` gets what was set by hand at any member.
@@ -88,6 +91,7 @@ class Member:
         self._configure = configure
         self._bounds = bounds
         self._on_overrides = on_overrides
+        self._drain_timeout = drain_timeout
         self._recorder = recorder
         self._clock = clock
         now = clock.monotonic()
@@ -97,7 +101,7 @@ class Member:
         self._heard = False
         """Whether it answered the latest beat."""
         self._beats = 0
-        self._term = _Term(scaler)
+        self._term = Term(scaler)
         self._planner = Planner(0, None)
         self._differences = Differences()
         self._state_at = now
@@ -107,6 +111,9 @@ class Member:
         self._fenced = 0
         self._left = False
         self._wake = asyncio.Event()
+        self._lifeline = Lifeline(seat.tenancy, settings.lease)
+        self.finished = asyncio.Event()
+        """Everything borrowed and lent is back, or has had its time, and the cluster was left."""
         seat.on_decided = self._wake.set
 
     def __repr__(self) -> str:
@@ -115,6 +122,7 @@ class Member:
     def status(self) -> ClusterStatus:
         """The cluster as seen from here."""
         plan, seat = self._seat.plan, self._seat
+        loans = plan.loans.values() if plan and seat.tenancy else ()
         leader = self._leader if seat.role is not Role.ALONE else None
         return ClusterStatus(
             name=self._settings.cluster,
@@ -126,6 +134,17 @@ class Member:
             members=plan.members if plan else (),
             leader_changes=self._leader_changes,
             fenced=self._fenced,
+            borrowed=sum(
+                of.shares.get(seat.member, 0)
+                for of in loans
+                if of.serving and of.owner != seat.member
+            ),
+            lent=sum(
+                slots
+                for of in loans
+                for name, slots in of.shares.items()
+                if of.owner == seat.member != name
+            ),
         )
 
     def demand(self, pool: str) -> None:
@@ -148,10 +167,25 @@ class Member:
                 except Exception:
                     _log.exception("beat failed")
                 await self._rest()
+            await self._give_back()
             await self.leave()
         finally:
+            self._lifeline.cut()
+            self.finished.set()
             stopping.cancel()
             await self._term.end()
+
+    async def _give_back(self) -> None:
+        """Beat until nothing is lent or borrowed any longer, for `drain_timeout` at most."""
+        tenancy = self._seat.tenancy
+        if tenancy is None:
+            return
+        tenancy.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_timeout()):
+                while tenancy.open and self._heard:
+                    await self.beat()
+                    await asyncio.sleep(GAP)
 
     async def leave(self) -> None:
         """Give up the lease and be forgotten by the others, at once; may be called again."""
@@ -182,6 +216,7 @@ class Member:
         if now - sent >= self._settings.lease:
             return
         self._answered = now
+        self._lifeline.answered(sent, now)
         self._election.observe(answer.lease, now)
         if self._seat.role is Role.ALONE:
             self._event("cluster.joined", "the store answers again")
@@ -197,11 +232,18 @@ class Member:
 
     async def _exchange(self, *, everyone: bool) -> Exchanged:
         self._beats += 1
+        pools, tenancy = self._seat.report(self._scaler.versions()), self._seat.tenancy
+        held: dict[str, int] = {}
+        if tenancy is not None:
+            offers = (o for of in pools.values() for version in of.values() for o in version.offers)
+            held = tenancy.reported(self._beats, offers)
         report = Report(
             start=self._start,
             beat=self._beats,
-            pools=self._seat.report(self._scaler.versions()),
+            pools=pools,
             followed=self._seat.plan.stamp if self._seat.plan else (0, 0),
+            lends=tenancy is not None,
+            held=held,
         )
         return await self._store.exchange(self._settings.member, encode(report), everyone=everyone)
 
@@ -257,7 +299,6 @@ class Member:
         silent = before.holder.partition("/")[0] if before else ""
         if silent not in ("", self._settings.member):
             answer.reports.pop(silent, None)
-        self._term.begin()
         await self._lead(answer, [silent] if silent else ())
 
     async def _lead(self, answer: Exchanged, silent: Collection[str] = ()) -> None:
@@ -269,7 +310,8 @@ class Member:
         self._tell_differences(reports, now)
         for pool in view.queued():
             self._scaler.kick(pool)
-        plan = self._planner.plan(self._seat.decided, view, self._bounds, now)
+        there = {name: reports[name] for name in view.members}
+        plan = self._planner.plan(self._seat.decided, view, self._bounds, now, there)
         state = b""
         if now - self._state_at >= STATE_EVERY:
             self._state_at, state = now, self._scaler.state()
@@ -288,6 +330,10 @@ class Member:
             self._event("cluster.left", f"{name} is gone or silent; others take its share")
         if self._election.leads(self._clock.monotonic()):
             self._seat.follow(plan)
+        if not self._term.running:
+            if all(report.followed[0] == lease.token for report in there.values()):
+                self._term.begin()
+            self._wake.set()
 
     def _tell_differences(self, reports: Mapping[str, Report], now: float) -> None:
         own = self._scaler.versions()
@@ -334,22 +380,3 @@ class Member:
 
     def _event(self, kind: str, message: str) -> None:
         self._recorder.event(Event(at=self._clock.wall(), kind=kind, message=message))
-
-
-class _Term:
-    """The time in which the loops run: as a leader, or alone."""
-
-    def __init__(self, scaler: ScalerLoop) -> None:
-        self._scaler = scaler
-        self._over = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def begin(self) -> None:
-        self._over = asyncio.Event()
-        self._task = asyncio.create_task(self._scaler.run(self._over), name="scaler term")
-
-    async def end(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            self._over.set()
-            await task

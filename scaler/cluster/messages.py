@@ -18,6 +18,15 @@ Stamp = tuple[int, int]
 """Token of a plan and its number under it: later plans have larger ones."""
 
 
+class Offer(Struct, frozen=True):
+    """A ready replica of which other members may use slots."""
+
+    name: str
+    host: str
+    port: int
+    slots: int
+
+
 class VersionReport(Struct, frozen=True):
     """A version as one member has it."""
 
@@ -25,6 +34,7 @@ class VersionReport(Struct, frozen=True):
     counts: Counts
     slots: int | None = None
     """Of a ready replica on the average; None: none is ready."""
+    offers: tuple[Offer, ...] = ()
 
     @property
     def present(self) -> int:
@@ -46,7 +56,27 @@ class Report(Struct, frozen=True):
     pools: Mapping[str, Mapping[str, VersionReport]]
     """Versions whose replicas are processes, by pool."""
     followed: Stamp = (0, 0)
-    """The latest plan whose shares the counts show."""
+    """The latest plan whose shares and loans the counts show."""
+    lends: bool = False
+    """It shares its replicas, and uses those of others."""
+    held: Mapping[str, int] = {}
+    """Slots that it may be using of replicas whose slots are shared, by key."""
+
+
+class Loan(Struct, frozen=True, kw_only=True):
+    """A replica that several members may use."""
+
+    pool: str
+    version: str
+    owner: str
+    host: str
+    port: int
+    slots: int
+    """All of them."""
+    serving: bool
+    """False: it is no longer ready; what is under way goes on."""
+    shares: Mapping[str, int]
+    """Slots by member, its owner included."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -61,6 +91,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     """By member."""
     room: Mapping[str, int]
     """Replicas that each member may add to a pool by itself while the store is away."""
+    loans: Mapping[str, Loan] = {}
+    """Replicas that somebody besides their owner may be using, by key."""
+    heard: Mapping[str, tuple[str, int]] = {}
+    """Start and beat of the report of each member that it was made from."""
 
     @property
     def stamp(self) -> Stamp:

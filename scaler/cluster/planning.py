@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from fleet.config.schema import Scale
 from scaler.budgets import Taken
-from scaler.cluster.messages import Plan, Sizes
+from scaler.cluster.loans import Lending
+from scaler.cluster.messages import Plan, Report, Sizes
 from scaler.cluster.shares import split
 from scaler.cluster.view import ClusterView
 
@@ -51,6 +52,7 @@ class Planner:
         """`before` is the plan of the term before: its shares are where this one begins."""
         self._token = token
         self._number = 0
+        self._lending = Lending(before)
         self._shares: Mapping[str, Sizes] = before.shares if before is not None else {}
         self._moved: dict[tuple[str, str], float] = {}
 
@@ -60,9 +62,11 @@ class Planner:
         view: ClusterView,
         bounds: Callable[[str], Bounds],
         now: float,
+        reports: Mapping[str, Report] | None = None,
     ) -> Plan:
         """Split `decided` (by pool and version) over the members of `view`, which is told. What is
-        not decided yet in this term stays as it was.
+        not decided yet in this term stays as it was. Slots are lent by the `reports` of those
+        members.
         """
         members = view.members
         shares: dict[str, dict[str, Mapping[str, int]]] = {
@@ -70,6 +74,8 @@ class Planner:
             for member in members
         }
         room = {}
+        # with slots of others a member needs no replica of its own at once
+        lending = {name for name, report in (reports or {}).items() if report.lends}
         for pool, sizes in decided.items():
             limits = bounds(pool)
             left = 0 if limits.budgeted else max(0, limits.most - sum(sizes.values()))
@@ -84,7 +90,10 @@ class Planner:
                 move = now - self._moved.setdefault(key, now) >= MOVE_EVERY
                 if move:
                     self._moved[key] = now
-                parts = view.parts(pool, version, held, lately=limits.lately, now=now)
+                parts = [
+                    structs.replace(part, busy=False) if part.member in lending else part
+                    for part in view.parts(pool, version, held, lately=limits.lately, now=now)
+                ]
                 given = split(total, parts, high=total + left, move=move)
                 if limits.budgeted:
                     taken = view.taken(pool, version)
@@ -97,8 +106,15 @@ class Planner:
             room[pool] = left // len(members) if members else 0
         self._shares = shares
         self._number += 1
+        reports = reports or {}
         plan = Plan(
-            token=self._token, number=self._number, members=members, shares=shares, room=room
+            token=self._token,
+            number=self._number,
+            members=members,
+            shares=shares,
+            room=room,
+            loans=self._lending.deal(reports, view.demands, (self._token, self._number)),
+            heard={name: (report.start, report.beat) for name, report in reports.items()},
         )
         view.unseen.published(plan)
         return plan

@@ -16,6 +16,7 @@ from fleet.ports import Traffic
 from fleet.telemetry.slab import VersionTotals
 from scaler.cluster.messages import Plan, VersionReport
 from scaler.cluster.shares import alone
+from scaler.cluster.tenancy import Tenancy
 from scaler.cluster.view import ClusterView
 from scaler.members import Counts
 
@@ -31,8 +32,11 @@ class Seat:
         counts: Callable[[str, str], Counts],
         desired: Callable[[str, str], int | None],
         apply: Callable[[str, Mapping[str, int]], None],
+        tenancy: Tenancy | None = None,
     ) -> None:
-        """`traffic`, `counts`, `desired` and `apply` are this host's own."""
+        """`traffic`, `counts`, `desired` and `apply` are this host's own. Without a `tenancy` it
+        shares no replicas.
+        """
         self.member = member
         self.role = Role.FOLLOWER
         self.view: ClusterView | None = None
@@ -43,6 +47,7 @@ class Seat:
         """The last one followed."""
         self.on_decided: Callable[[], None] = lambda: None
         """Told of each new decision of a leader."""
+        self.tenancy = tenancy
         self._traffic = traffic
         self._counts = counts
         self._desired = desired
@@ -81,6 +86,8 @@ class Seat:
         if self.member not in plan.members:
             return
         self.plan = plan
+        if self.tenancy is not None:
+            self.tenancy.follow(plan)
         for pool, sizes in plan.shares.get(self.member, {}).items():
             if any(self._desired(pool, version) != size for version, size in sizes.items()):
                 self._apply(pool, sizes)
@@ -95,6 +102,7 @@ class Seat:
                     self._traffic.totals(pool, version),
                     self._counts(pool, version),
                     self._traffic.slots_per_replica(pool, version),
+                    self.tenancy.offers(pool, version) if self.tenancy is not None else (),
                 )
                 for version in of
             }

@@ -110,6 +110,11 @@ class ClusterView:
             for name, of in self._reports(pool, version).items()
         }
 
+    def demands(self, pool: str, version: str) -> dict[str, float]:
+        """Requests in flight or queued at each member, falling slowly."""
+        key = (pool, version)
+        return {name: heard.demand.get(key, 0.0) for name, heard in self._members.items()}
+
     def lost(self, pool: str, version: str) -> int:
         """Replicas of members that have gone, as far as a budget still counts them."""
         return self.unseen.lost((pool, version), self._now)

@@ -1,4 +1,4 @@
-"""Free TCP ports on loopback, each handed to one replica at a time."""
+"""Free TCP ports, each handed to one replica at a time."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ class FreePorts:
     def __init__(self) -> None:
         self._held: set[int] = set()
 
-    def reserve(self) -> int:
-        """Choose a port and hold it. OSError when the kernel has none."""
+    def reserve(self, host: str = LOOPBACK) -> int:
+        """Choose a port of `host`, an address of this machine, and hold it. OSError when the
+        kernel has none.
+        """
         refused: list[socket.socket] = []
         try:
             while True:
-                candidate = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                family, address = _address(host, 0)
+                candidate = socket.socket(family, socket.SOCK_STREAM)
                 refused.append(candidate)
-                candidate.bind((LOOPBACK, 0))
+                candidate.bind(address)
                 port: int = candidate.getsockname()[1]
                 if port not in self._held:
                     self._held.add(port)
@@ -44,12 +47,19 @@ class FreePorts:
         self._held.discard(port)
 
 
-def taken(port: int) -> bool:
-    """Whether someone listens on `port` of loopback now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+def _address(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    if ":" in host:
+        return socket.AF_INET6, (host, port)
+    return socket.AF_INET, (host, port)
+
+
+def taken(host: str, port: int) -> bool:
+    """Whether someone listens on `port` of `host` now."""
+    family, address = _address(host, port)
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind(address)
         except OSError as error:
             return error.errno == errno.EADDRINUSE
     return False

@@ -21,7 +21,7 @@ import structlog
 from msgspec import Struct
 
 from fleet.errors import HeadraceError
-from scaler.drivers.free_ports import LOOPBACK, FreePorts, taken
+from scaler.drivers.free_ports import FreePorts, taken
 from scaler.drivers.output import OutputReader, make_fifo
 from scaler.drivers.procfs import Family, boot_id, look
 from scaler.drivers.spec import Identity, LaunchSpec, arguments, environment
@@ -90,7 +90,7 @@ class RunningProcess:
     @property
     def host(self) -> str:
         """Address it listens on; empty for one without an endpoint."""
-        return LOOPBACK if self.record.port else ""
+        return self.record.host if self.record.port else ""
 
     async def wait(self) -> Exit:
         """Return once the process and all it started are gone."""
@@ -142,7 +142,7 @@ class RunningProcess:
                 status = self._child.wait()
             for reader in self._readers:
                 reader.close()
-            port_taken = self.record.port > 0 and taken(self.record.port)
+            port_taken = self.record.port > 0 and taken(self.record.host, self.record.port)
             self._release()
         except OSError as error:
             _log.error("cleaning up a replica", replica=self.record.name, error=str(error))
@@ -168,7 +168,7 @@ class ProcessHost:
         """
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as ours:
             try:
-                port = self._ports.reserve() if spec.endpoint else 0
+                port = self._ports.reserve(spec.host) if spec.endpoint else 0
                 undo.callback(self._forget, who.name, port)
                 ends = {}
                 for suffix in _STREAMS:
@@ -195,6 +195,7 @@ class ProcessHost:
                     started=_start_time(child.pid),
                     boot=self._boot,
                     port=port,
+                    host=spec.host,
                     spec=spec.digest(),
                     stop_timeout=stop_timeout,
                 )

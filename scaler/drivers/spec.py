@@ -11,9 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from fleet.config.schema import ProcessDriver
+from scaler.drivers.free_ports import LOOPBACK
 from scaler.drivers.procfs import REPLICA_MARK, STATE_DIR_MARK
 
-_PLACEHOLDER = re.compile(r"\{(port|name|pool|version)\}")
+_PLACEHOLDER = re.compile(r"\{(host|name|pool|port|version)\}")
 
 
 class LaunchSpec(Struct, frozen=True, kw_only=True):
@@ -26,6 +27,8 @@ class LaunchSpec(Struct, frozen=True, kw_only=True):
     endpoint: bool
     """False for a queue worker, which listens nowhere and gets no port."""
     redis_url: str | None
+    host: str = LOOPBACK
+    """Address to listen on."""
 
     def digest(self) -> str:
         """A fingerprint; replicas whose fingerprint differs are replaced."""
@@ -41,7 +44,12 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 def launch_spec(
-    process: ProcessDriver, *, config_dir: Path, routed: bool, redis_url: str | None
+    process: ProcessDriver,
+    *,
+    config_dir: Path,
+    routed: bool,
+    redis_url: str | None,
+    host: str = LOOPBACK,
 ) -> LaunchSpec:
     """The spec of a version whose effective driver is `process`.
 
@@ -53,12 +61,19 @@ def launch_spec(
         cwd=str(config_dir / process.cwd) if process.cwd else str(config_dir),
         endpoint=routed or any("{port}" in argument for argument in process.command),
         redis_url=redis_url,
+        host=host,
     )
 
 
 def arguments(spec: LaunchSpec, who: Identity, port: int) -> list[str]:
     """The command with its placeholders replaced; other braces stay as they are."""
-    values = {"port": str(port), "name": who.name, "pool": who.pool, "version": who.version}
+    values = {
+        "host": spec.host,
+        "name": who.name,
+        "pool": who.pool,
+        "port": str(port),
+        "version": who.version,
+    }
     return [_PLACEHOLDER.sub(lambda match: values[match[1]], argument) for argument in spec.command]
 
 
@@ -74,6 +89,8 @@ def environment(
     }
     if spec.endpoint:
         own["PORT"] = str(port)
+        if spec.host != LOOPBACK:
+            own["HOST"] = spec.host
     if spec.redis_url is not None:
         own["HEADRACE_REDIS_URL"] = spec.redis_url
     return {**base, **dict(spec.env), **own}

@@ -40,6 +40,8 @@ class Record(Struct, frozen=True, kw_only=True):
     boot: str
     port: int
     """0: it has no endpoint."""
+    host: str = "127.0.0.1"
+    """Address it listens on."""
     spec: str
     """Digest of its launch spec."""
     stop_timeout: float

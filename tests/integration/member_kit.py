@@ -134,6 +134,11 @@ class Daemon:
     def role(self) -> Role:
         return self.member.status().role
 
+    @property
+    def deciding(self) -> bool:
+        """Its loops run."""
+        return self.member._term.running
+
     def load(self, requests: int) -> None:
         """So many in flight; a replica is meant for 7."""
         self.traffic.load["p", "v1"] = totals(in_flight=requests)

@@ -112,7 +112,7 @@ class Walk:
             await self.cluster.beats(daemon, seconds=0.5 / len(daemons))
             await asyncio.sleep(0)
             assert self.taken <= BUDGET
-        if self.leader is not None:
+        if self.leader is not None and self.leader.deciding:
             self.leader.scaler.tick()
 
 

@@ -314,7 +314,7 @@ async def test_a_port_taken_by_another_program_is_replaced_at_once(
         ports = [taken]
         reserve = FreePorts.reserve
         monkeypatch.setattr(
-            FreePorts, "reserve", lambda self: ports.pop() if ports else reserve(self)
+            FreePorts, "reserve", lambda self, host: ports.pop() if ports else reserve(self, host)
         )
         settings = pool(agent(tmp_path))
         settings["health"] = {"interval": "50ms", "timeout": "10s"}

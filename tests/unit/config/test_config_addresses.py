@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from fleet.config.addresses import (
     check_address,
     check_endpoint,
+    check_host,
     check_listen_address,
     check_network,
     check_server_name,
@@ -252,3 +253,17 @@ def test_any_text_is_checked_or_refused(text: str) -> None:
             assert check(check(text)) == check(text)
         except ValueError as error:
             assert str(error).startswith("expected ")
+
+
+@pytest.mark.parametrize(
+    ("host", "usual"),
+    [("10.0.0.7", "10.0.0.7"), ("GW-1.lan", "gw-1.lan"), ("[2001:DB8::1]", "2001:db8::1")],
+)
+def test_a_host_that_others_reach(host: str, usual: str) -> None:
+    assert check_host(host) == usual
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "[::]", "10.0.0", "a b", "host:80"])
+def test_no_host_that_others_reach(host: str) -> None:
+    with pytest.raises(ValueError, match="a host name or an IP address that others reach"):
+        check_host(host)

@@ -6,6 +6,7 @@ import socket
 import unicodedata
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +84,16 @@ CHANGES = {
     "the directory": spec("run", cwd="sub"),
     "whether it listens": spec("run", routed=False),
 }
+
+
+def test_a_replica_is_told_the_address_it_is_to_listen_on_where_it_is_not_loopback() -> None:
+    there = msgspec.structs.replace(spec("run", "{host}:{port}"), host="10.0.0.7")
+    assert arguments(there, WHO, 8001) == ["run", "10.0.0.7:8001"]
+    assert environment(there, WHO, 8001, base={}, state_dir="/s")["HOST"] == "10.0.0.7"
+    here = spec("run", "{host}:{port}")
+    assert arguments(here, WHO, 8001) == ["run", "127.0.0.1:8001"]
+    assert "HOST" not in environment(here, WHO, 8001, base={}, state_dir="/s")
+    assert there.digest() != here.digest()
 
 
 @pytest.mark.parametrize("changed", CHANGES.values(), ids=CHANGES)
@@ -324,8 +335,8 @@ def test_a_port_is_not_given_twice_while_held() -> None:
 def test_a_port_is_taken_while_someone_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert taken(port)
-    assert not taken(port)
+        assert taken("127.0.0.1", port)
+    assert not taken("127.0.0.1", port)
 
 
 EXITS = {
