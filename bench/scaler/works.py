@@ -94,7 +94,7 @@ def foreseeing(workload: Workload, *, ahead: float, slots: int) -> Controller:
     needs = _window_maximum(busiest, reach)
 
     def decide(seen: Sequence[Observation]) -> Mapping[str, int]:
-        at = int(seen[0].at) if seen else 0
+        at = int(seen[0].monotonic) if seen else 0
         return {"v1": max(1, -(-needs[min(at, len(needs) - 1)] // slots))}
 
     return decide

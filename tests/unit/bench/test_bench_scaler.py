@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 
 import pytest
+from msgspec.structs import replace
 
 from bench.scaler import report, works
 from bench.scaler.plan import TRAFFIC
@@ -42,6 +43,12 @@ def test_an_oracle_misses_nothing_and_costs_less_than_its_peak(cold_start: str) 
     found = works.oracle(scenario(cold_start))
     assert found.miss_ratio == 0.0
     assert found.replica_hours < 300 / 3600 * 15
+
+
+def test_an_oracle_goes_by_the_seconds_of_the_run_not_by_the_clock_of_the_trace() -> None:
+    steps = scenario()
+    dated = replace(steps, trace=replace(steps.trace, clock=1_700_000_000.0))
+    assert works.oracle(dated) == works.oracle(steps)
 
 
 def test_the_oracle_sees_the_most_slots_that_are_busy_ahead() -> None:
