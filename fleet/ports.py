@@ -52,6 +52,12 @@ class Gateway(Traffic, Protocol):
         """Leases held on `replica` now, over all workers."""
         ...
 
+    def sessions(self, replica: Replica) -> int:
+        """Sessions that `replica` has served in the last minutes, over all workers: an estimate of
+        how many different keys led to it. 0 where replicas are not picked by a key.
+        """
+        ...
+
     def allocate_cell(self) -> int:
         """Reserve a zeroed telemetry cell for a new replica."""
         ...

@@ -170,6 +170,10 @@ class WorkerGateway:
         """See `fleet.ports.Gateway`."""
         return self.slab.cell_in_flight(replica.cell) if replica.cell >= 0 else 0
 
+    def sessions(self, replica: Replica) -> int:
+        """See `fleet.ports.Gateway`."""
+        return self.slab.cell_sessions(replica.cell) if replica.cell >= 0 else 0
+
     def slots(self, replica: Replica) -> int:
         """Slots of `replica` in use by now; fewer than its own when they are found out."""
         found = self.slab.cell_limit(replica.cell) if replica.cell >= 0 else 0

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from fleet.cluster import ClusterStatus
 from fleet.model import Decision, Event, Replica
@@ -68,6 +69,8 @@ class VersionStatus(Struct, frozen=True, kw_only=True):
     """The latest, without its observation; None before the first tick."""
     classes: tuple[ClassStatus, ...] = ()
     """The highest first."""
+    sessions: int = 0
+    """Of all its replicas; one that two replicas have served lately counts twice."""
 
 
 class PoolStatus(Struct, frozen=True, kw_only=True):
@@ -82,6 +85,9 @@ class PoolStatus(Struct, frozen=True, kw_only=True):
     replicas: tuple[Replica, ...]
     ejected: tuple[Ejection, ...] = ()
     """Replicas that are ejected now."""
+    sessions: dict[str, int] = {}
+    """Sessions that came to a replica in the last minutes, by its name; an estimate
+    (`fleet.telemetry.sessions`). Those without any are left out."""
     weights_overridden: bool = False
     scale_override: int | None = None
     """Total set by hand; None when the scaler decides."""
@@ -165,6 +171,19 @@ class ReloadResult(Struct, frozen=True, kw_only=True):
     """Changed settings that take effect only at the next start."""
 
 
+class Explanation(Decision, frozen=True, kw_only=True):
+    """A decision, and what became of it."""
+
+    taken_out: tuple[Event, ...] = ()
+    """The last replicas of the version that were taken out until then, newest first: each with why
+    it was that one."""
+
+    @classmethod
+    def of(cls, decision: Decision, taken_out: Sequence[Event]) -> Explanation:
+        """Of a decision, with the events `replica.draining` that go with it."""
+        return cls(**asdict(decision), taken_out=tuple(taken_out))
+
+
 class Operations(Protocol):
     """The verbs. All raise `UnknownNameError` or `InvalidRequestError` for what cannot be."""
 
@@ -194,7 +213,9 @@ class Operations(Protocol):
         """The newest decisions, newest first."""
         ...
 
-    async def explain(self, pool: str, version: str | None, at: float | None) -> Sequence[Decision]:
+    async def explain(
+        self, pool: str, version: str | None, at: float | None
+    ) -> Sequence[Explanation]:
         """Why each version of a pool (or the one named) has its size: its latest decision.
 
         With a Unix time `at`, the newest journalled decision until then; a version of which none

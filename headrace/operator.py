@@ -27,9 +27,10 @@ from fleet.store.cluster import OVERRIDES
 from headrace import decided
 from headrace import overrides as kept
 from headrace import status as snapshot
+from headrace.explaining import explained
 from headrace.gateway import WorkerGateway
 from headrace.logging import configure_logging
-from headrace.operations import PoolStatus, ReloadResult, Status
+from headrace.operations import Explanation, PoolStatus, ReloadResult, Status
 from headrace.overrides import Overrides, WeightOverride
 from headrace.release import installed_version
 from headrace.shifts import Demand, Shifts
@@ -287,7 +288,9 @@ class Operator:
             self._pool(pool)
         return await self._store.decisions(pool, limit)
 
-    async def explain(self, pool: str, version: str | None, at: float | None) -> Sequence[Decision]:
+    async def explain(
+        self, pool: str, version: str | None, at: float | None
+    ) -> Sequence[Explanation]:
         """See `Operations`."""
         settings = self._pool(pool)
         if version is not None:
@@ -295,7 +298,9 @@ class Operator:
         names = list(settings.versions) if version is None else [version]
         shared = self.config.cluster is not None
         latest = decided.Latest(self._scaler, self._store, self._clock, shared=shared)
-        return await latest.of(pool, names, at)
+        found = await latest.of(pool, names, at)
+        until = self._clock.wall() if at is None else at
+        return [await explained(decision, self._store, until) for decision in found]
 
     async def events(self, limit: int) -> Sequence[Event]:
         """See `Operations`."""

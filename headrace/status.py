@@ -134,6 +134,7 @@ def pool_status(
 ) -> PoolStatus:
     """One pool as it stands."""
     members = replicas.replicas(name)
+    sessions = {r.name: count for r in members if (count := gateway.sessions(r))}
     in_force = gateway.weights_in_force(name)
     versions = []
     for version in pool.versions:
@@ -160,6 +161,7 @@ def pool_status(
                 totals=totals,
                 ejections=gateway.ejections.counts(name, version),
                 classes=class_statuses(gateway, name, pool, version),
+                sessions=sum(sessions.get(r.name, 0) for r in own),
                 forecast_error=scaler.forecast_error(name, version),
                 decision=decision and replace(decision, seen=None),
             )
@@ -172,6 +174,7 @@ def pool_status(
         versions=tuple(versions),
         replicas=members,
         ejected=gateway.ejections.now(members),
+        sessions=sessions,
         weights_overridden=weights_overridden,
         scale_override=size.replicas if size else None,
         override_ends=size.until if size else None,

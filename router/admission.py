@@ -196,6 +196,8 @@ class Admission:
             replica = version.balancer.pick(version, key)
             if replica.acquire():
                 version.counters.add(words.LEASED)
+                if key is not None:
+                    replica.see(key)
                 if replica.in_flight >= replica.slots:
                     version.withdraw(replica)
                 return replica

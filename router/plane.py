@@ -40,6 +40,7 @@ from router.http.upstream import Upstream
 from router.overload import Overload, resident_bytes, shrink_heap
 from router.peer import TrustedProxies
 from router.pool import Pool, Replica, Version
+from router.sessions import TURN, turn
 from router.table import Directory, TakeToken
 from router.timers import TimerWheel
 
@@ -100,6 +101,7 @@ class Plane:
         self._suspended: list[Replica] = []
         self._ramping: set[Version] = set()
         self._marked = 0.0
+        self._turn_due = monotonic() + TURN
         self.random = Random()
         self._dials: set[asyncio.Task[None]] = set()
         self._id_prefix = os.urandom(8).hex().encode()
@@ -300,6 +302,9 @@ class Plane:
             self._marked = now
             for pool in self.directory.pools.values():
                 pool.mark(now)
+        if now >= self._turn_due:
+            self._turn_due = now + TURN
+            turn(self.directory.pools.values())
         for replica in [r for r in self._suspended if r.suspended_until <= now]:
             self._suspended.remove(replica)
             replica.suspended_until = 0.0

@@ -21,6 +21,7 @@ from router.hedging import Delays
 from router.keys import replica_key
 from router.queueing import DelayWatch, Queue, queue_for
 from router.record import Record
+from router.sessions import Sessions
 from router.split import Split
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Replica:
         "record",
         "room",
         "serving",
+        "sessions",
         "share",
         "slots",
         "suspended_until",
@@ -101,6 +103,8 @@ class Replica:
         self.token_fd = -1
         """Semaphore shared with the other workers; -1: this worker alone holds the slots."""
         self.waiting_token = False
+        self.sessions: Sessions | None = None
+        """Those picked by their key; None until the first comes."""
         self.cell = entry.cell
         self._row = row[cell_at(entry.cell) : cell_at(entry.cell) + words.CELL_WORDS]
         self.resize(entry.slots, entry.weight, adaptive=entry.adaptive)
@@ -161,6 +165,12 @@ class Replica:
         kept, self.idle = self.idle, []
         for connection in kept:
             connection.close()
+
+    def see(self, key: bytes) -> None:
+        """A request of the session with this key is here."""
+        if self.sessions is None:
+            self.sessions = Sessions(self.version.counters.row, self.cell)
+        self.sessions.see(key)
 
     def acquire(self) -> bool:
         """Take a slot if there is one."""

@@ -246,7 +246,7 @@ class Lives:
             async with asyncio.timeout_at(member.drain_by) as member.drain_scope:
                 await self._gateway.drained(member.name)
         except TimeoutError:
-            return f", {self._gateway.in_flight(member.replica())} still in flight"
+            return f"; {self._gateway.in_flight(member.replica())} still in flight"
         except Exception:
             _log.exception("draining failed", replica=member.name)
         finally:

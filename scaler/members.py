@@ -123,7 +123,7 @@ class Member:
             note=self.note,
         )
 
-    def present(self, in_flight: int) -> Present:
+    def present(self, *, in_flight: int, sessions: int) -> Present:
         """What the plan sees of it."""
         return Present(
             name=self.name,
@@ -133,6 +133,7 @@ class Member:
             born=self.born,
             since=self.since,
             in_flight=in_flight,
+            sessions=sessions,
             restart_at=self.restart_at,
             stopping=bool(self.given_up),
         )

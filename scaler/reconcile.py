@@ -15,7 +15,8 @@ gone for the plan: it is never revived and never counted.
    READY (4 > 3, nothing pending): one old leaves (2 old + 1 new); start 1; and so on. A new spec
    that never becomes ready therefore stops the roll and costs no capacity. With surge 0, where
    there is no room for one more, an old one leaves first and its successor comes by step 4.
-4. Too few: start the missing. Too many: victims leave, the least useful first (see `_cost`).
+4. Too few: start the missing. Too many: victims leave, the least costly first
+   (`scaler.victims`).
 5. Of those that stay: one in BACKOFF whose delay is over is started again; one that did not
    become healthy within its start timeout, or is unhealthy for that long while it has no request
    to lose, is stopped and then waits in BACKOFF.
@@ -30,6 +31,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from fleet.model import ReplicaState
+from scaler.victims import by_cost, why
 
 RECHECK: Final = 1.0
 """Seconds between looks at the requests of a replica that is to be stopped once it has none."""
@@ -59,6 +61,8 @@ class Present(Struct, frozen=True, kw_only=True):
     since: float
     """Monotonic time of its last change of state."""
     in_flight: int = 0
+    sessions: int = 0
+    """That came to it lately, where replicas are picked by a key."""
     restart_at: float | None = None
     """Monotonic; when a BACKOFF ends."""
     stopping: bool = False
@@ -114,7 +118,7 @@ def plan(wanted: Mapping[str, Wanted], replicas: Sequence[Present], now: float) 
         actions += _leave(present[version], "its version was removed")
     for version in sorted(wanted):
         ours = present.get(version, [])
-        resize = _resize(version, wanted[version], ours)
+        resize = _resize(version, wanted[version], ours, now)
         actions += resize
         leaving = {action.name for action in resize if isinstance(action, Leave)}
         for replica in ours:
@@ -125,7 +129,7 @@ def plan(wanted: Mapping[str, Wanted], replicas: Sequence[Present], now: float) 
     return Plan(actions=tuple(actions), wake=wake if wake < math.inf else None)
 
 
-def _resize(version: str, wanted: Wanted, present: list[Present]) -> list[Action]:
+def _resize(version: str, wanted: Wanted, present: list[Present], now: float) -> list[Action]:
     """Steps 2 to 4."""
     desired = wanted.desired
     if desired is None:
@@ -142,7 +146,7 @@ def _resize(version: str, wanted: Wanted, present: list[Present]) -> list[Action
     if surplus < 0:
         return actions + [Start(version=version)] * -surplus
     if not rolling:
-        return actions + _leave(_victims(new, wanted.spec)[:surplus], f"{desired} wanted")
+        return actions + _chosen(by_cost(new, wanted.spec), surplus, f"{desired} wanted", now)
 
     surge = wanted.surge if desired > 0 else 0
     kept = sorted(pending, key=lambda r: (r.born, r.name))[:surge]
@@ -156,7 +160,7 @@ def _resize(version: str, wanted: Wanted, present: list[Present]) -> list[Action
     reason = (
         f"{desired} wanted" if surplus > max(surge, 1) else "replaced by one with the new settings"
     )
-    return actions + _leave(_victims(candidates, wanted.spec)[: max(excess, 0)], reason)
+    return actions + _chosen(by_cost(candidates, wanted.spec), max(excess, 0), reason, now)
 
 
 def _repair(replica: Present, wanted: Wanted, now: float) -> tuple[list[Action], float]:
@@ -181,25 +185,12 @@ def _repair(replica: Present, wanted: Wanted, now: float) -> tuple[list[Action],
     return [], math.inf
 
 
-def _victims(replicas: Iterable[Present], spec: str) -> list[Present]:
-    return sorted(replicas, key=lambda r: _cost(r, spec))
-
-
-def _cost(replica: Present, spec: str) -> tuple[int, bool, int, float, str]:
-    """What is lost with a replica, least first.
-
-    One that is not serving yet costs nothing (the youngest least, it is furthest from ready),
-    then one that is sick, then one with old settings, then by requests it would have to finish,
-    then the youngest, whose caches are coldest.
-    """
-    match replica.state:
-        case ReplicaState.BACKOFF | ReplicaState.STARTING:
-            return 0, False, 0, -replica.born, replica.name
-        case ReplicaState.UNHEALTHY:
-            rank = 1
-        case _:
-            rank = 2
-    return rank, replica.spec == spec, replica.in_flight, -replica.born, replica.name
+def _chosen(candidates: Sequence[Present], count: int, reason: str, now: float) -> list[Action]:
+    """The first `count` of them leave."""
+    return [
+        Leave(name=replica.name, reason=f"{reason}; {why(replica, count, candidates, now)}")
+        for replica in candidates[:count]
+    ]
 
 
 def _leave(replicas: Iterable[Present], reason: str) -> list[Action]:

@@ -26,7 +26,7 @@ from scaler.lives import Lives
 from scaler.loads import LoadPoller, settings_of
 from scaler.members import Counts, Member
 from scaler.prober import Prober
-from scaler.reconcile import GiveUp, Leave, Restart, Start, Wanted, plan
+from scaler.reconcile import GiveUp, Leave, Present, Restart, Start, Wanted, plan
 from scaler.replica_settings import VersionSettings, resolve
 from scaler.roster import Roster
 
@@ -249,11 +249,7 @@ class ReplicaManager:
             for version, settings in versions.items()
             if settings.process is not None
         }
-        present = [
-            member.present(self._in_flight(member))
-            for member in members.values()
-            if not member.static
-        ]
+        present = [self._present(member) for member in members.values() if not member.static]
         decided = plan(wanted, present, self._clock.monotonic())
         self._roster.touch_at(pool, decided.wake)
         for action in decided.actions:
@@ -287,7 +283,10 @@ class ReplicaManager:
             if member.static and name not in configured:
                 self._lives.leave(member, "removed from the configuration")
 
-    def _in_flight(self, member: Member) -> int:
-        if member.state in (ReplicaState.READY, ReplicaState.UNHEALTHY):
-            return self._gateway.in_flight(member.replica())
-        return 0
+    def _present(self, member: Member) -> Present:
+        if member.state not in (ReplicaState.READY, ReplicaState.UNHEALTHY):
+            return member.present(in_flight=0, sessions=0)
+        replica = member.replica()
+        return member.present(
+            in_flight=self._gateway.in_flight(replica), sessions=self._gateway.sessions(replica)
+        )

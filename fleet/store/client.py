@@ -208,9 +208,13 @@ class Store:
         found = await self._newest(DECISIONS, _decision, self._journal.decisions(), keep, 1)
         return found[0] if found else None
 
-    async def events(self, limit: int) -> list[Event]:
-        """The newest events, newest first; from memory while the store is away."""
-        return await self._newest(EVENTS, _event, self._journal.events(), lambda _: True, limit)
+    async def events(
+        self, limit: int, keep: Callable[[Event], bool] = lambda _: True
+    ) -> list[Event]:
+        """The newest events (that `keep` accepts), newest first; from memory while the store is
+        away.
+        """
+        return await self._newest(EVENTS, _event, self._journal.events(), keep, limit)
 
     async def get(self, name: str) -> bytes | None:
         """The state kept under `name`; None when there is none. Raises StoreUnavailableError."""

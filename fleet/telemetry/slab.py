@@ -4,11 +4,12 @@ Each worker owns one row and is its only writer, so an increment on the request 
 plain store and needs no lock; control sums the rows. A row is 64-bit unsigned words:
 
     row = VERSION_BLOCKS blocks of BLOCK_WORDS  +  CELLS cells of CELL_WORDS  +  WORKER_WORDS
-        + VERSION_BLOCKS * MAX_CLASSES bands of BAND_WORDS
+        + VERSION_BLOCKS * MAX_CLASSES bands of BAND_WORDS  +  CELLS maps of SESSION_WORDS
 
 A *block* counts the requests of one version (block 0: requests that matched no pool), a *cell*
-the leases of one replica, a *band* the wait of one priority class of a version. The slab is an
-anonymous memory file: pages never touched cost nothing, and what a crashed worker counted stays.
+the leases of one replica, a *band* the wait of one priority class of a version, a *map* holds the
+sessions of one replica as bits. The slab is an anonymous memory file: pages never touched cost
+nothing, and what a crashed worker counted stays.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Final
 from msgspec import Struct
 
 from fleet.telemetry.histogram import BUCKETS
+from fleet.telemetry.sessions import HALF_WORDS, SESSION_WORDS, estimate
 
 MAX_WORKERS: Final = 64
 VERSION_BLOCKS: Final = 2048
@@ -65,6 +67,7 @@ CIRCUIT_REQUESTS: Final = 106
 CELL_ACQUIRED: Final = 0
 CELL_RELEASED: Final = 1
 CELL_LIMIT: Final = 2  # gauge: slots this worker uses of an adaptive replica
+CELL_SESSIONS: Final = 3  # 1 once this worker has set bits of the replica's map
 
 # Words of a band.
 BAND_QUEUED: Final = 0  # entered the queue
@@ -95,7 +98,8 @@ CONNECTIONS_REFUSED: Final = 10
 _CELLS_AT: Final = VERSION_BLOCKS * BLOCK_WORDS
 _WORKER_AT: Final = _CELLS_AT + CELLS * CELL_WORDS
 _BANDS_AT: Final = _WORKER_AT + WORKER_WORDS
-ROW_WORDS: Final = _BANDS_AT + VERSION_BLOCKS * MAX_CLASSES * BAND_WORDS
+_SESSIONS_AT: Final = _BANDS_AT + VERSION_BLOCKS * MAX_CLASSES * BAND_WORDS
+ROW_WORDS: Final = _SESSIONS_AT + CELLS * SESSION_WORDS
 
 assert FIRST_BYTE + BUCKETS <= CHUNK_GAP_US and CHUNK_GAP + BUCKETS <= RETRIES_DENIED
 assert CIRCUIT_REQUESTS < BLOCK_WORDS
@@ -116,6 +120,11 @@ def cell_at(cell: int) -> int:
 def band_at(block: int, band: int) -> int:
     """Offset of a priority class of a version block within a row, in words."""
     return _BANDS_AT + (block * MAX_CLASSES + band) * BAND_WORDS
+
+
+def sessions_at(cell: int) -> int:
+    """Offset of the map of a replica's sessions within a row, in words: two halves."""
+    return _SESSIONS_AT + cell * SESSION_WORDS
 
 
 def worker_at() -> int:
@@ -228,6 +237,23 @@ class Slab:
         """Slots the workers use together of the adaptive replica of `cell`; 0: not known yet."""
         return self.word(cell_at(cell) + CELL_LIMIT)
 
+    def cell_sessions(self, cell: int) -> int:
+        """Sessions seen lately by the replica of `cell`, over all workers: an estimate, see
+        `fleet.telemetry.sessions`.
+        """
+        seen = 0
+        for row in self._with_sessions(cell):
+            at = row + sessions_at(cell)
+            for half in (at, at + HALF_WORDS):
+                seen |= int.from_bytes(self._words[half : half + HALF_WORDS].tobytes(), "little")
+        return estimate(seen)
+
+    def _with_sessions(self, cell: int) -> list[int]:
+        """Where the rows begin whose worker has set bits of that replica."""
+        at = cell_at(cell) + CELL_SESSIONS
+        rows = range(0, self.workers * ROW_WORDS, ROW_WORDS)
+        return [row for row in rows if self._words[row + at]]
+
     def band(self, block: int, band: int) -> BandTotals:
         """All counters of a priority class of the version of `block`, summed over the workers."""
         w = self._words_of(band_at(block, band), BAND_WORDS)
@@ -280,7 +306,12 @@ class Slab:
         self._zero(band_at(block, 0), MAX_CLASSES * BAND_WORDS)
 
     def zero_cell(self, cell: int) -> None:
-        """Clear a cell in every row, before it is given to a new replica."""
+        """Clear a cell in every row, before it is given to a new replica. Maps without a bit are
+        left alone: that they were never touched is what keeps them free.
+        """
+        for row in self._with_sessions(cell):
+            at = row + sessions_at(cell)
+            self._words[at : at + SESSION_WORDS] = memoryview(bytes(SESSION_WORDS * 8)).cast("Q")
         self._zero(cell_at(cell), CELL_WORDS)
 
     def release_claims(self, worker: int) -> None:

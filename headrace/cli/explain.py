@@ -12,11 +12,12 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from fleet.model import Decision, Observation
+from fleet.model import Observation
 from headrace.cli.client import segment
 from headrace.cli.moments import end_of
 from headrace.cli.options import DEFAULT_ADMIN, Admin, Json, PoolName, TokenFile, connect
 from headrace.cli.output import borderless, console, plain, print_json, utc
+from headrace.operations import Explanation
 
 
 def explain(
@@ -45,7 +46,7 @@ def explain(
     if json:
         print_json(client.call("GET", path))
         return
-    found = client.get(path, tuple[Decision, ...])
+    found = client.get(path, tuple[Explanation, ...])
     if not found:
         print("no decision is kept of that time" if at else "nothing has been decided")
         return
@@ -70,7 +71,7 @@ def parse_moment(text: str, now: float) -> float:
         raise typer.BadParameter(f"{error}, or an age as 10m", param_hint="--at") from None
 
 
-def explained(decision: Decision) -> Iterator[RenderableType]:
+def explained(decision: Explanation) -> Iterator[RenderableType]:
     """The sentence first, then what it was made of."""
     head = Text(plain(f"{decision.pool}/{decision.version} at {utc(decision.at)}"), style="bold")
     if decision.dry_run:
@@ -88,6 +89,9 @@ def explained(decision: Decision) -> Iterator[RenderableType]:
             for p in decision.proposals
         ]
         yield _indented(borderless(("SIGNAL", "PROPOSES", "BECAUSE"), proposals))
+    if decision.taken_out:
+        gone = [(event.replica, utc(event.at), event.message) for event in decision.taken_out]
+        yield _indented(borderless(("TAKEN OUT", "AT", "BECAUSE"), gone))
 
 
 def _inputs(seen: Observation) -> Iterator[tuple[str, str]]:

@@ -36,12 +36,16 @@ def screen(status: Status, now: float, look: Look, before: Look | None) -> Rende
 
 
 def pools_table(look: Look, before: Look | None) -> RenderableType:
-    """One row a version: since the daemon's start, or since the look before."""
+    """One row a version: since the daemon's start, or since the look before. Sessions where there
+    are any.
+    """
     if not look.pools:
         return Text("no pools are configured")
-    counted = ("REQUESTS",) if before is None else ("RPS",)
+    sticky = any(version.sessions for pool in look.pools for version in pool.versions)
+    counted = ("SESSIONS",) if sticky else ()
+    counted += ("REQUESTS",) if before is None else ("RPS",)
     rows = [
-        _row(pool, version, _figures(pool.pool, version, look, before))
+        _row(pool, version, _figures(pool.pool, version, look, before), sticky=sticky)
         for pool in look.pools
         for version in pool.versions
     ]
@@ -135,7 +139,9 @@ def _figures(pool: str, version: VersionStatus, look: Look, before: Look | None)
     return between(earlier, version.totals, look.monotonic - before.monotonic)
 
 
-def _row(pool: PoolStatus, version: VersionStatus, figures: Figures) -> Sequence[str | Text]:
+def _row(
+    pool: PoolStatus, version: VersionStatus, figures: Figures, *, sticky: bool
+) -> Sequence[str | Text]:
     weight = str(version.weight)
     if version.effective_weight != version.weight:
         weight += f" (now {version.effective_weight})"
@@ -148,6 +154,7 @@ def _row(pool: PoolStatus, version: VersionStatus, figures: Figures) -> Sequence
         Text(f"{version.ready}/{version.desired}", style="yellow" if short else ""),
         f"{version.in_flight}/{version.slots}",
         Text(str(version.queued), style="yellow" if version.queued else ""),
+        *([str(version.sessions)] if sticky else []),
         str(figures.requests) if rate is None else f"{rate:.1f}",
         latency(figures.p95),
         Text(_errors(figures), style="red" if figures.errors else ""),

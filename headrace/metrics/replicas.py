@@ -98,6 +98,13 @@ REPLICAS: Final[Mapping[str, Metric]] = {
         labels=("pool",),
         read=lambda status: [((pool.pool,), pool.dry_run) for pool in status.pools],
     ),
+    "headrace_sessions": Metric(
+        kind="gauge",
+        help="Sessions that came to the replicas in the last 5 to 10 minutes; an estimate.",
+        unit="sessions",
+        labels=VERSION,
+        read=of_versions(lambda version: version.sessions),
+    ),
     "headrace_signal_lost": Metric(
         kind="gauge",
         help="Signals of the pool that have no value now.",

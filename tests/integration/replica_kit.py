@@ -99,6 +99,7 @@ class FakeGateway(Told):
         self.published: list[tuple[str, tuple[Replica, ...]]] = []
         self.now: dict[str, tuple[Replica, ...]] = {}
         self.busy: dict[str, int] = defaultdict(int)
+        self.visitors: dict[str, int] = defaultdict(int)
         self.cells: set[int] = set()
         self._next_cell = 0
 
@@ -119,6 +120,9 @@ class FakeGateway(Told):
 
     def in_flight(self, replica: Replica) -> int:
         return self.busy[replica.name]
+
+    def sessions(self, replica: Replica) -> int:
+        return self.visitors[replica.name]
 
     def slots_per_replica(self, pool: str, version: str) -> int | None:
         return None

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from fleet.telemetry import slab as words
 from fleet.telemetry.histogram import BUCKETS
-from fleet.telemetry.slab import Slab, band_at, block_at, cell_at, worker_at
+from fleet.telemetry.sessions import HALF_WORDS, bit_of
+from fleet.telemetry.slab import Slab, band_at, block_at, cell_at, sessions_at, worker_at
 
 
 @pytest.fixture
@@ -107,7 +108,41 @@ def test_the_last_block_cell_and_word_of_the_last_row_are_inside(slab: Slab) -> 
     put(slab, 2, worker_at() + words.WORKER_WORDS - 1, 1)
     last = band_at(words.VERSION_BLOCKS - 1, words.MAX_CLASSES - 1)
     assert worker_at() + words.WORKER_WORDS == band_at(0, 0)
-    assert last + words.BAND_WORDS == words.ROW_WORDS
+    assert last + words.BAND_WORDS == sessions_at(0)
+    assert sessions_at(words.CELLS - 1) + words.SESSION_WORDS == words.ROW_WORDS
+
+
+def set_bits(slab: Slab, worker: int, cell: int, keys: Iterable[bytes], half: int = 0) -> None:
+    """As a worker does (`router.sessions`)."""
+    put(slab, worker, cell_at(cell) + words.CELL_SESSIONS, 1)
+    for key in keys:
+        word, bit = divmod(bit_of(key), 64)
+        at = sessions_at(cell) + half * HALF_WORDS + word
+        put(slab, worker, at, get(slab, worker, at) | 1 << bit)
+
+
+def test_sessions_are_counted_once_over_workers_and_halves(slab: Slab) -> None:
+    keys = [b"s-%d" % number for number in range(20)]
+    set_bits(slab, 0, 5, keys[:12])
+    set_bits(slab, 1, 5, keys[6:])
+    set_bits(slab, 1, 5, keys[:9], half=1)
+    assert slab.cell_sessions(5) == 20
+    assert slab.cell_sessions(4) == slab.cell_sessions(6) == 0
+
+
+def test_a_zeroed_cell_has_no_sessions_and_the_next_one_keeps_its_own(slab: Slab) -> None:
+    for cell in (5, 6):
+        for half in (0, 1):
+            set_bits(slab, 2, cell, [b"a", b"b"], half)
+    slab.zero_cell(5)
+    set_bits(slab, 2, 5, [])
+    assert (slab.cell_sessions(5), slab.cell_sessions(6)) == (0, 2)
+
+
+def test_a_dead_workers_sessions_still_count(slab: Slab) -> None:
+    set_bits(slab, 0, 5, [b"a", b"b"])
+    slab.release_claims(0)
+    assert slab.cell_sessions(5) == 2
 
 
 @pytest.mark.parametrize("workers", [0, 65])

@@ -26,6 +26,7 @@ from fleet.telemetry.slab import SHED_REASONS, BandTotals, VersionTotals
 from headrace.operations import (
     ClassStatus,
     Ejection,
+    Explanation,
     PoolStatus,
     RefusedConnections,
     ReloadResult,
@@ -112,7 +113,19 @@ DECISION = Decision(
     reason="router.in_flight 5 of 4 wanted per replica: 2 replicas",
 )
 EXPLAINED = replace(
-    DECISION,
+    Explanation.of(
+        DECISION,
+        [
+            Event(
+                at=NOW - 95,
+                kind="replica.draining",
+                message="1 wanted; the least costly of 2: 0 in flight, 3 sessions, 12m old",
+                pool="support",
+                version="v1",
+                replica="support-v1-1",
+            )
+        ],
+    ),
     current=1,
     wanted=4,
     reason="up 1 -> 2: queue 20 needs 4 replicas at 5 each, "
@@ -337,12 +350,15 @@ class FakeOperations:
             self._pool(pool)
         return (DECISION, HELD)[:limit]
 
-    async def explain(self, pool: str, version: str | None, at: float | None) -> Sequence[Decision]:
+    async def explain(
+        self, pool: str, version: str | None, at: float | None
+    ) -> Sequence[Explanation]:
         self._called("explain", pool, version, at)
         self._pool(pool)
         if at is not None and at < NOW - 3600:
             return ()
-        return tuple(d for d in (EXPLAINED, HELD) if version in (None, d.version))
+        known = EXPLAINED, Explanation.of(HELD, ())
+        return tuple(d for d in known if version in (None, d.version))
 
     async def events(self, limit: int) -> Sequence[Event]:
         self._called("events", limit)

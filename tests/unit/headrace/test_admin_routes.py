@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from fleet.cluster import ClusterStatus
 from fleet.model import Decision, Event, Replica, ReplicaState
 from headrace.admin.routes import ROUTES
-from headrace.operations import PoolStatus, ReloadResult, Status
+from headrace.operations import Explanation, PoolStatus, ReloadResult, Status
 from tests.unit.headrace.fakes import (
     DECISION,
     EVENTS,
@@ -112,7 +112,7 @@ ANSWERS: dict[str, tuple[str, str, Any, Any, Any]] = {
         "GET",
         "/v1/pools/support/explain?version=v1",
         None,
-        list[Decision],
+        list[Explanation],
         [EXPLAINED],
     ),
     "a reload": (

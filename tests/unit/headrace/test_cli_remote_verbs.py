@@ -134,6 +134,9 @@ def test_explain(run: Run, operations: FakeOperations) -> None:
         "SIGNAL PROPOSES BECAUSE",
         "queue 4 queue 20 needs 4 replicas at 5 each",
         "load - load lost: no answer",
+        "TAKEN OUT AT BECAUSE",
+        "support-v1-1 2026-01-01T11:58:25Z 1 wanted; the least costly of 2: 0 in flight, "
+        "3 sessions, 12m old",
     ]
 
 

@@ -88,6 +88,40 @@ SIZES = {
         [],
         ["a-2"],
     ),
+    "the one with fewest sessions goes, though the youngest has none in flight either": (
+        [there("a-1", sessions=40), there("a-2", sessions=12), there("a-3", sessions=41)],
+        2,
+        [],
+        ["a-2"],
+    ),
+    "a request counts as much as a session": (
+        [
+            there("a-1", in_flight=3, sessions=9),
+            there("a-2", in_flight=0, sessions=13),
+            there("a-3", in_flight=13),
+        ],
+        2,
+        [],
+        ["a-1"],
+    ),
+    "an unhealthy one goes whatever sessions it has": (
+        [there("a-1", UNHEALTHY, sessions=500), there("a-2")],
+        1,
+        [],
+        ["a-1"],
+    ),
+    "one with old settings goes before one with fewer sessions": (
+        [there("a-1", sessions=50, spec="old"), there("a-2", sessions=2)],
+        1,
+        [],
+        ["a-1"],
+    ),
+    "with as many requests and sessions the youngest goes": (
+        [there("a-1", sessions=3), there("a-3", in_flight=3), there("a-2", sessions=3)],
+        2,
+        [],
+        ["a-3"],
+    ),
     "with equal load the youngest goes": (
         [there("a-1"), there("a-3"), there("a-2")],
         2,
@@ -288,9 +322,47 @@ def test_versions_are_planned_apart_and_a_removed_one_leaves_whole() -> None:
     )
 
 
+REASONS: dict[str, tuple[list[Present], int, dict[str, str]]] = {
+    "one of several": (
+        [there("a-1", sessions=40), there("a-40", in_flight=2, sessions=12)],
+        1,
+        {"a-40": "1 wanted; the least costly of 2: 2 in flight, 12 sessions, 1m old"},
+    ),
+    "two of several": (
+        [there("a-1", in_flight=2), there("a-98", sessions=1), there("a-99", STARTING)],
+        1,
+        {
+            "a-99": "1 wanted; one of the 2 least costly of 3: starting, 1s old",
+            "a-98": "1 wanted; one of the 2 least costly of 3: 0 in flight, 1 session, 2s old",
+        },
+    ),
+    "all, so that nothing was chosen": (
+        [there("a-95", UNHEALTHY, in_flight=3)],
+        0,
+        {"a-95": "0 wanted; unhealthy, 3 in flight, 0 sessions, 5s old"},
+    ),
+    "one with old settings, once its successor is ready": (
+        [there("a-1", spec="old", in_flight=1), there("a-2", spec="old"), there("a-3")],
+        2,
+        {
+            "a-2": "replaced by one with the new settings; the least costly of 3: "
+            "0 in flight, 0 sessions, 1m38s old"
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("present", "desired", "reasons"), REASONS.values(), ids=REASONS)
+def test_a_victims_reason_tells_what_is_lost_with_it(
+    present: list[Present], desired: int, reasons: dict[str, str]
+) -> None:
+    actions = plan({"v1": want(desired)}, present, NOW).actions
+    assert {a.name: a.reason for a in actions if isinstance(a, Leave)} == reasons
+
+
 def test_one_that_leaves_is_not_repaired_too() -> None:
     decided = plan({"v1": want(0)}, [there("a-1", BACKOFF, restart_at=NOW)], NOW)
-    assert decided.actions == (Leave(name="a-1", reason="0 wanted"),)
+    assert decided.actions == (Leave(name="a-1", reason="0 wanted; backoff, 1m39s old"),)
     assert decided.wake is None
 
 

@@ -96,8 +96,8 @@ class Waits:
 class House:
     """A directory with its admission, and what they told."""
 
-    def __init__(self) -> None:
-        self.row = row()
+    def __init__(self, of: memoryview | None = None) -> None:
+        self.row = row() if of is None else of
         self.now = 0.0
         self.formed: list[str] = []
         self.idle: list[str] = []
