@@ -42,14 +42,14 @@ def pools_table(look: Look, before: Look | None) -> RenderableType:
     if not look.pools:
         return Text("no pools are configured")
     sticky = any(version.sessions for pool in look.pools for version in pool.versions)
-    counted = ("SESSIONS",) if sticky else ()
-    counted += ("REQUESTS",) if before is None else ("RPS",)
+    counted = "REQUESTS" if before is None else "RPS"
     rows = [
         _row(pool, version, _figures(pool.pool, version, look, before), sticky=sticky)
         for pool in look.pools
         for version in pool.versions
     ]
-    return borderless((*COLUMNS, *counted, "P95", "ERRORS", "LAST DECISION"), rows)
+    columns = (*COLUMNS, "SESSIONS") if sticky else COLUMNS
+    return borderless((*columns, counted, "P95", "ERRORS", "LAST DECISION"), rows)
 
 
 def pool_warnings(pool: PoolStatus) -> Iterator[Text]:

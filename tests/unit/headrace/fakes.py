@@ -219,6 +219,7 @@ SUPPORT = PoolStatus(
             classes=one_class(shed=1),
             forecast_error=0.125,
             decision=DECISION,
+            sessions=31,
         ),
         version_status(
             version="v2",
@@ -248,6 +249,7 @@ SUPPORT = PoolStatus(
         replica("support-v1-2", "v1"),
         replica("support-v2-3", "v2", ReplicaState.STARTING),
     ),
+    sessions={"support-v1-1": 20, "support-v1-2": 11},
 )
 
 CLUSTER = ClusterStatus(

@@ -200,10 +200,10 @@ def test_status(run: Run) -> None:
     assert lines[1:] == [
         "cluster prod: gw1 leads (this daemon); members gw1, gw2",
         "",
-        "POOL VERSION WEIGHT READY IN FLIGHT QUEUED REQUESTS P95 ERRORS LAST DECISION",
-        "support v1 95 2/2 5/8 3 1000 375ms 4 (0.4%) "
+        "POOL VERSION WEIGHT READY IN FLIGHT QUEUED SESSIONS REQUESTS P95 ERRORS LAST DECISION",
+        "support v1 95 2/2 5/8 3 31 1000 375ms 4 (0.4%) "
         "router.in_flight 5 of 4 wanted per replica: 2 replicas",
-        "support v2 5 (now 0) 0/1 0/0 0 0 - 0 all signals within tolerance",
+        "support v2 5 (now 0) 0/1 0/0 0 0 0 - 0 all signals within tolerance",
     ]
     assert "\x1b" not in "".join(lines)
 

@@ -48,6 +48,7 @@ NOWHERE = {"pool": "", "version": ""}
 LONGEST = {"le": "+Inf"}
 
 VALUES = {
+    "sessions": (of("sessions", **V1), 31),
     "the release": (of("build_info", version="0.1.0"), 1),
     "replies by class": (of("requests_total", **V1, code="2xx"), 990),
     "requests without a reply": (of("requests_total", **V1, code="none"), 2),
