@@ -1,22 +1,26 @@
 """How long the scaler's decisions take: one tick of 1,000 pools with 10,000 replicas in all.
 
-    python -m bench.tick [--pools N] [--replicas N] [--ticks N]
+    python -m bench.tick [--pools N] [--replicas N] [--ticks N] [--unsettled]
 
 Everything of a tick but what goes out of the process: counters are summed from a real slab of two
 workers, replicas are counted in a real roster, and real policies, guardrails, allocation and
 packing decide. Each tick moves the load of every pool, so that nothing can be kept from the last.
-The figures are CPU time, which other work on the machine disturbs less than the clock on the wall.
+The figures are CPU time, which other work on the machine disturbs less than the clock on the wall;
+the worst tick is given by both. `collector` is the most that garbage collections took of one tick,
+with the heap settled before as the daemon does (`--unsettled`: without).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import structlog
 
@@ -25,6 +29,7 @@ from fleet.config.schema import Config
 from fleet.model import Decision, Event, Replica, ReplicaState
 from fleet.telemetry import slab as words
 from fleet.telemetry.slab import BLOCK_WORDS, Slab, VersionTotals
+from headrace import heap
 from scaler.loop import ScalerLoop
 from scaler.members import Member
 from scaler.replica_settings import resolve
@@ -125,13 +130,43 @@ def configuration(pools: Sequence[str], policy: str) -> Config:
     )
 
 
-def measured(policy: str, pools: int, replicas: int, ticks: int) -> list[float]:
-    """Seconds of CPU of each tick, the first ones left out."""
+class Took(NamedTuple):
+    """What one tick took, in seconds."""
+
+    cpu: float
+    wall: float
+    collector: float
+    """CPU time."""
+
+
+class Collections:
+    """CPU time of garbage collections, in seconds, summed since `begin`."""
+
+    def __init__(self) -> None:
+        self.took = 0.0
+        self._began = 0.0
+
+    def __call__(self, phase: str, _: dict[str, int]) -> None:
+        """As `gc.callbacks` are called."""
+        if phase == "start":
+            self._began = time.process_time()
+        else:
+            self.took += time.process_time() - self._began
+
+    def begin(self) -> None:
+        """Count from here."""
+        self.took = 0.0
+
+
+def measured(policy: str, pools: int, replicas: int, ticks: int, *, settled: bool) -> list[Took]:
+    """Every tick, the first one included."""
     names = [f"p{number}" for number in range(pools)]
     config, clock, recorder = configuration(names, policy), ManualClock(1000.0), Counted()
     gateway, random = SlabGateway(names), Random(7)
     roster = Roster(gateway, recorder, clock)
     settings = resolve(config, config_dir=Path(), redis_url=None)
+    if settled:
+        heap.settle()
     for number in range(replicas):
         pool = names[number % pools]
         member = Member(
@@ -151,16 +186,20 @@ def measured(policy: str, pools: int, replicas: int, ticks: int) -> list[float]:
     )
     scaler.configure(config, "redis://127.0.0.1:1/0")
     served, took = dict.fromkeys(names, 0), []
-    for _ in range(ticks + 5):
+    collections = Collections()
+    gc.callbacks.append(collections)
+    for _ in range(ticks):
         clock.advance(1.0)
         for name in names:
             busy = random.randrange(10, 60)
             served[name] += busy
             gateway.set_load(name, busy // 2, served[name])
-        start = time.process_time()
+        collections.begin()
+        cpu, wall = time.process_time(), time.perf_counter()
         scaler.tick()
-        took.append(time.process_time() - start)
-    return took[5:]
+        took.append(Took(time.process_time() - cpu, time.perf_counter() - wall, collections.took))
+    gc.callbacks.remove(collections)
+    return took
 
 
 async def main() -> None:
@@ -168,14 +207,19 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pools", type=int, default=1000)
     parser.add_argument("--replicas", type=int, default=10_000)
-    parser.add_argument("--ticks", type=int, default=30)
+    parser.add_argument("--ticks", type=int, default=40)
+    parser.add_argument("--unsettled", action="store_true")
     given = parser.parse_args()
     structlog.configure(processors=[_silent])
     print(f"{given.pools} pools, {given.replicas} replicas, {given.ticks} ticks")
-    print(f"{'policy':8} {'median ms':>10} {'worst ms':>10}")
+    print(f"{'policy':8} {'median ms':>10} {'worst ms':>10} {'on the wall':>12} {'collector':>10}")
     for policy in POLICIES:
-        took = measured(policy, given.pools, given.replicas, given.ticks)
-        print(f"{policy:8} {statistics.median(took) * 1e3:10.1f} {max(took) * 1e3:10.1f}")
+        took = measured(
+            policy, given.pools, given.replicas, given.ticks, settled=not given.unsettled
+        )
+        cpu, wall, collector = (max(values) * 1e3 for values in zip(*took, strict=True))
+        median = statistics.median(tick.cpu for tick in took) * 1e3
+        print(f"{policy:8} {median:10.1f} {cpu:10.1f} {wall:12.1f} {collector:10.1f}")
 
 
 def _silent(logger: object, name: str, event: object) -> str:

@@ -33,7 +33,7 @@ from fleet.model import Event
 from fleet.store.client import Store
 from fleet.store.cluster import OVERRIDES
 from fleet.store.embedded import EmbeddedStore
-from headrace import cluster, ownership
+from headrace import cluster, heap, ownership
 from headrace import overrides as kept
 from headrace.admin import create_app, serve
 from headrace.gateway import WorkerGateway
@@ -255,6 +255,7 @@ class Control:
                 admin=server.address,
                 state=str(self._state_dir),
             )
+            heap.settle()
             yield
 
     async def _stop_replicas(self) -> None:

@@ -24,7 +24,7 @@ from fleet.model import Decision, Event, Replica
 from fleet.ports import Recorder
 from fleet.store.client import Store
 from fleet.store.cluster import OVERRIDES
-from headrace import decided
+from headrace import decided, heap
 from headrace import overrides as kept
 from headrace import status as snapshot
 from headrace.explaining import explained
@@ -183,6 +183,7 @@ class Operator:
             if self._overrides != overrides:
                 await self._save()
             await self._applied_everywhere()
+            heap.settle()
             return ReloadResult(applied=True, generation=self._gateway.generation, notes=notes)
 
     def _apply(self, config: Config) -> None:
