@@ -15,6 +15,7 @@ import structlog
 from fleet.clock import Clock
 from fleet.config.schema import Signal
 from scaler.signals.answers import NOT_READ_YET, Answers
+from scaler.signals.loss import Loss
 from scaler.signals.source import SignalLostError, Source
 from scaler.signals.standing import Measured
 
@@ -37,13 +38,12 @@ class Poller:
         self.source = source
         self.signal = signal
         self._answers = Answers()
-        self._lost_since: float | None = None
+        self._loss = Loss(source.name, on_event)
         # A flag besides the cancellation: `asyncio.wait_for`, used inside clients, may swallow a
         # cancellation that meets its result (until Python 3.12).
         self._over = False
         self._clock = clock
         self._interval = interval
-        self._on_event = on_event
 
     def __repr__(self) -> str:
         return f"<Poller {self.source.name} {self.error or self._answers.value}>"
@@ -83,7 +83,7 @@ class Poller:
             self._answers = self._answers.failed(f"{type(error).__name__}: {error}")
         else:
             self._answers = self._answers.found(value, self._clock.monotonic())
-        self._tell()
+        self._loss.note(self.error, self._answers.value, self._clock.monotonic())
 
     def measured(self) -> Measured:
         """The latest value, and why it does not count if it does not."""
@@ -95,14 +95,3 @@ class Poller:
             error=self.error,
             excused=self._answers.excused(self.signal.failures),
         )
-
-    def _tell(self) -> None:
-        error, name, now = self.error, self.source.name, self._clock.monotonic()
-        if error is not None and self._lost_since is None:
-            self._lost_since = now
-            self._on_event("signal.lost", f"{name} has no value: {error}")
-        if error is None and self._lost_since is not None:
-            away, self._lost_since = now - self._lost_since, None
-            value = self._answers.value
-            shown = "there" if value is None else f"{value:.6g}"
-            self._on_event("signal.recovered", f"{name} is {shown} again, after {away:.0f}s")

@@ -19,7 +19,9 @@ from fleet.config.schema import Signal
 from fleet.model import Reading
 from fleet.telemetry.slab import VersionTotals
 from scaler.signals import Inputs
+from scaler.signals.answers import SILENCE
 from scaler.signals.formula import computed
+from scaler.signals.loss import Loss
 from scaler.signals.poller import NOT_READ_YET, Poller
 from scaler.signals.reported import Reports, summed
 from scaler.signals.router import RouterReadings
@@ -38,6 +40,7 @@ class PoolSignals:
         on_event: Callable[[str, str], None],
     ) -> None:
         self._inputs = inputs
+        self._on_event = on_event
         self._parts = inputs.parts
         self._pollers = [
             Poller(asked.source, asked.signal, clock, interval, on_event) for asked in inputs.asked
@@ -47,6 +50,8 @@ class PoolSignals:
         self._reports: dict[str, Reports] = {}
         self._computed: dict[str, float] = {}
         """The last value of each formula."""
+        self._losses: dict[tuple[str, str], Loss] = {}
+        """Of what is not asked from here, by version and name; a formula is of no version."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -87,16 +92,24 @@ class PoolSignals:
             for router in self._versions[version]
             for reading in router.read(totals, slots=slots, ready=reports.ready, now=now)
         ]
-        readings += [
-            reading_of(measured, signal, 1.0, situation)
-            for measured, signal in self._loads(reports)
-            if measured.name not in self._parts
-        ]
+        for measured, signal in self._loads(reports):
+            # one that is not heard yet may have begun to serve a moment ago
+            after = 0.0 if reports.loads else SILENCE
+            self._loss(version, measured.name).note(
+                measured.error, measured.value, now, after=after
+            )
+            if measured.name not in self._parts:
+                readings.append(reading_of(measured, signal, 1.0, situation))
         if weights[version]:
             share = weights[version] / sum(weights.values())
+            formulae = list(self._formulae())
+            for measured, _ in formulae:
+                self._loss("", measured.name).note(
+                    measured.error, measured.value, now, after=SILENCE
+                )
             readings += [
                 reading_of(measured, signal, share, situation)
-                for measured, signal in (*self._from_outside(), *self._formulae())
+                for measured, signal in (*self._from_outside(), *formulae)
             ]
         return tuple(readings)
 
@@ -105,6 +118,7 @@ class PoolSignals:
         self._versions = {v: r for v, r in self._versions.items() if v in kept}
         self._situations = {v: s for v, s in self._situations.items() if v in kept}
         self._reports = {v: r for v, r in self._reports.items() if v in kept}
+        self._losses = {k: one for k, one in self._losses.items() if not k[0] or k[0] in kept}
 
     def lost(self) -> tuple[str, ...]:
         """The signals without a value of their own now, each with its error."""
@@ -120,6 +134,13 @@ class PoolSignals:
                 if one.error is not None and not one.error.endswith(NOT_READ_YET)
             )
         )
+
+    def _loss(self, version: str, name: str) -> Loss:
+        known = self._losses.get((version, name))
+        if known is None:
+            shown = f"{name} of {version}" if version else name
+            known = self._losses[version, name] = Loss(shown, self._on_event)
+        return known
 
     def _loads(self, reports: Reports) -> Iterator[tuple[Measured, Signal]]:
         for one in self._inputs.loads:

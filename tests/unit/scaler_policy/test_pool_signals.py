@@ -13,7 +13,7 @@ from scaler_kit import Journal, totals
 from fleet.clock import ManualClock
 from fleet.config.schema import FormulaSignal, Signal
 from fleet.model import Event, Reading
-from scaler.signals import Asked, Inputs
+from scaler.signals import Asked, Inputs, LoadInput
 from scaler.signals.formula import computed, formula_input
 from scaler.signals.poller import NOT_READ_YET, Poller
 from scaler.signals.pool import PoolSignals
@@ -261,6 +261,54 @@ async def test_a_formula_replaces_what_it_names_and_is_shared_by_weight() -> Non
             reports = Reports(ready=1)
             found = pool.read(version, load, weights, slots=1, desired=1, reports=reports, now=0.0)
     assert [(r.signal, r.value) for r in found] == [("router.in_flight", 10), ("all", 15)]
+
+
+def told_of(made: Inputs, steps: list[tuple[float, Reports]]) -> list[str]:
+    """What is told of a pool of one version that its replicas report so at these times."""
+    journal: list[str] = []
+    pool = PoolSignals(
+        made, clock=ManualClock(), interval=1.0,
+        on_event=lambda kind, message: journal.append(f"{kind}: {message}"),
+    )  # fmt: skip
+    for now, reports in steps:
+        pool.read("v1", totals(), {"v1": 1}, slots=1, desired=1, reports=reports, now=now)
+    return journal
+
+
+LOAD = LoadInput(name="load", per_replica=10.0, stale=5.0, signal=signal())
+HEARD, SILENT = Reports(ready=2, loads=((3, 0), (4, 0))), Reports(ready=2, loads=((3, 9), (4, 9)))
+LOAD_LOSSES = {
+    "lost at once when all that spoke are silent, and back when one speaks": (
+        [(0.0, HEARD), (1.0, SILENT), (2.0, SILENT), (7.0, HEARD), (8.0, HEARD)],
+        [
+            "signal.lost: load of v1 has no value: 2 ready replicas, and none says its load",
+            "signal.recovered: load of v1 is 7 again, after 6s",
+        ],
+    ),
+    "not lost yet when a replica has just begun to serve": (
+        [(0.0, Reports(ready=0)), (1.0, Reports(ready=1)), (5.9, Reports(ready=1)), (6.1, HEARD)],
+        [],
+    ),
+    "lost when none has spoken in time": (
+        [(1.0, Reports(ready=1)), (5.9, Reports(ready=1)), (6.0, Reports(ready=1))],
+        ["signal.lost: load of v1 has no value: 1 ready replica, and none says its load"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("steps", "told"), LOAD_LOSSES.values(), ids=LOAD_LOSSES)
+def test_reported_load_is_told(steps: list[tuple[float, Reports]], told: list[str]) -> None:
+    assert told_of(Inputs(loads=(LOAD,)), steps) == told
+
+
+def test_a_formula_without_a_value_is_told_of_when_it_lasts() -> None:
+    settings = FormulaSignal.model_validate({"value": "5 / (load - 7)", "per_replica": 10})
+    made = Inputs(loads=(LOAD,), formulae=(formula_input(settings, signal(), "all", {}),))
+    other = Reports(ready=1, loads=((12, 0),))
+    assert told_of(made, [(0.0, HEARD), (4.0, HEARD), (5.0, HEARD), (9.0, other)]) == [
+        "signal.lost: all has no value: column 3: division by zero",
+        "signal.recovered: all is 1 again, after 9s",
+    ]
 
 
 def signals(*sources: FakeSource, interval: float = 60.0) -> PoolSignals:
