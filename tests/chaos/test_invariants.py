@@ -7,9 +7,11 @@ repeated has not failed.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -201,11 +203,32 @@ async def test_what_is_taken_is_given_back(workers: int, tmp_path: Path) -> None
 async def _one_stream_counts_as_one(running: Daemon) -> None:
     """A lease given back twice would hide one that is held."""
     async with aiohttp.ClientSession() as session:
-        body = {**QUESTION, "stream": True}
         for version in ("v1", "v2"):
-            headers = {"X-Headrace-Version": version}
-            url = running.url + SUPPORT
-            async with session.post(url, json=body, headers=headers) as reply:
-                assert reply.status == 200
-                assert (await running.version("support", version))["in_flight"] == 1
-                await reply.read()
+            await _counts_as_one(running, session, version)
+
+
+async def _counts_as_one(running: Daemon, session: aiohttp.ClientSession, version: str) -> None:
+    """A request that cannot end before it was counted: the rest of its body comes after."""
+    counted = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        text = json.dumps({**QUESTION, "stream": True}).encode()
+        yield text[:1]
+        await counted.wait()
+        yield text[1:]
+
+    async def ask_and_read() -> tuple[int, bytes]:
+        headers = {"X-Headrace-Version": version}
+        async with session.post(running.url + SUPPORT, data=body(), headers=headers) as reply:
+            return reply.status, await reply.read()
+
+    async def in_flight() -> bool:
+        return bool((await running.version("support", version))["in_flight"] == 1)
+
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(ask_and_read())
+        await wait_until(in_flight, f"the request to {version} counts as one")
+        counted.set()
+    status, text = asked.result()
+    assert status == 200
+    assert text.endswith(b"data: [DONE]\n\n")
