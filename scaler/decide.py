@@ -261,10 +261,10 @@ def _remember(version: _Version, size: int, settings: Scale, *, dry_run: bool) -
     limits = pace_of(settings, POLICIES[settings.policy].paced)
     now, grown = version.seen.monotonic, size - version.seen.desired
     ups, downs = version.before.ups, version.before.downs
-    if grown > 0 and limits.up is not None:
-        ups = recorded(ups, Change(now, grown), limits.up.period)
-    if grown < 0 and limits.down is not None:
-        downs = recorded(downs, Change(now, -grown), limits.down.period)
+    if grown > 0:
+        ups = recorded(ups, Change(now, grown), limits.longest)
+    if grown < 0:
+        downs = recorded(downs, Change(now, -grown), limits.longest)
     return VersionState(
         desired=size,
         wishes=version.guarded.wishes,

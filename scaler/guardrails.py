@@ -25,7 +25,7 @@ from fleet.config.schema import Rate, Scale
 from fleet.config.units import format_duration
 from fleet.model import Observation
 from scaler.state import VersionState
-from scaler.windows import Change, Wish, changed_within, remembered
+from scaler.windows import Change, Wish, begun_with, remembered
 
 
 class Limit(Struct, frozen=True):
@@ -57,6 +57,11 @@ class Pace(Struct, frozen=True, kw_only=True):
     up: Rate | None
     """None: at any rate."""
     down: Rate | None
+
+    @property
+    def longest(self) -> float:
+        """The longer period; 0 at any rate."""
+        return max((rate.period for rate in (self.up, self.down) if rate is not None), default=0.0)
 
 
 _PACE: Final = Pace(stabilization=60.0, up=Rate(), down=Rate(percent=100.0, replicas=1))
@@ -95,32 +100,36 @@ def guard(wanted: int, seen: Observation, pace: Pace, state: VersionState) -> Gu
         replicas = 1
         limits.append(Limit("lost", lost))
     if replicas > seen.desired and pace.up is not None:
-        most = most_after_growth(seen.desired, pace.up, state.ups, now)
+        most = most_after_growth(seen.desired, pace.up, state.ups, state.downs, now)
         if replicas > most:
             replicas = most
             limits.append(Limit("up", f"at most {most}: {_shown(pace.up)}"))
     if replicas < seen.desired and pace.down is not None:
-        least = least_after_shrinking(seen.desired, pace.down, state.downs, now)
+        least = least_after_shrinking(seen.desired, pace.down, state.ups, state.downs, now)
         if replicas < least:
             replicas = least
             limits.append(Limit("down", f"at least {least}: {_shown(pace.down)}"))
     return Guarded(replicas=replicas, peak=wishes[0].replicas, wishes=wishes, limits=tuple(limits))
 
 
-def most_after_growth(present: int, rate: Rate, ups: tuple[Change, ...], now: float) -> int:
+def most_after_growth(
+    present: int, rate: Rate, ups: tuple[Change, ...], downs: tuple[Change, ...], now: float
+) -> int:
     """The largest size allowed now; at least `present`, and at least 1: zero can be left.
 
     Worked: 8 replicas, of which 4 came 5 s ago, 100 % or 4 in 15 s: the period began with 4, so
     max(4 + 4, 4 * 2) = 8, and nothing more is allowed until those 15 s are over.
     """
-    start = present - changed_within(ups, rate.period, now)
+    start = begun_with(present, ups, downs, rate.period, now)
     most = max(start + rate.replicas, math.ceil(start * (100 + rate.percent) / 100))
     return max(most, present, 1)
 
 
-def least_after_shrinking(present: int, rate: Rate, downs: tuple[Change, ...], now: float) -> int:
+def least_after_shrinking(
+    present: int, rate: Rate, ups: tuple[Change, ...], downs: tuple[Change, ...], now: float
+) -> int:
     """The smallest size allowed now; at most `present`, at least 0."""
-    start = present + changed_within(downs, rate.period, now)
+    start = begun_with(present, ups, downs, rate.period, now)
     least = min(start - rate.replicas, math.floor(start * (100 - rate.percent) / 100))
     return max(0, min(least, present))
 

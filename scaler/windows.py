@@ -41,6 +41,13 @@ def changed_within(changes: tuple[Change, ...], period: float, now: float) -> in
     return sum(change.replicas for change in changes if now - change.at < period)
 
 
+def begun_with(
+    present: int, ups: tuple[Change, ...], downs: tuple[Change, ...], period: float, now: float
+) -> int:
+    """The size `period` seconds ago. Source: kubernetes/kubernetes#109058."""
+    return present - changed_within(ups, period, now) + changed_within(downs, period, now)
+
+
 def wishes_moved(wishes: tuple[Wish, ...], by: float) -> tuple[Wish, ...]:
     """The same wishes on a clock that is `by` seconds ahead."""
     return tuple(Wish(wish.at + by, wish.replicas) for wish in wishes)

@@ -24,7 +24,7 @@ from scaler.policies import hpa_replicas as rules
 from scaler.policies.hpa_replicas import Pod, Sized, Tolerance
 from scaler.policies.memory import NEVER, Memory
 from scaler.policies.want import Want
-from scaler.windows import Change, Wish, changes_moved, recorded, wishes_moved
+from scaler.windows import Change, Wish, changes_moved, wishes_moved
 
 
 class HpaPast(Struct, frozen=True, kw_only=True):
@@ -32,8 +32,8 @@ class HpaPast(Struct, frozen=True, kw_only=True):
 
     synced: float = NEVER
     """Monotonic time of the last decision."""
-    size: int = 0
-    """What it gave."""
+    asked: tuple[int, int] | None = None
+    """The size at that time and the one that it gave, until the next look tells what came of it."""
     wishes: tuple[Wish, ...] = ()
     ups: tuple[Change, ...] = ()
     downs: tuple[Change, ...] = ()
@@ -42,6 +42,21 @@ class HpaPast(Struct, frozen=True, kw_only=True):
     def begun(cls, seen: Observation) -> HpaPast:
         """A new autoscaler takes the present size as recommended."""
         return cls(wishes=(Wish(seen.monotonic, seen.desired),))
+
+    def followed(self, size: int) -> Self:
+        """After a look at what came of the last decision: what was made of it is a change."""
+        if self.asked is None:
+            return self
+        before, after = self.asked
+        least, most = sorted((0, after - before))
+        made = max(least, min(size - before, most))
+        change = (Change(self.synced, abs(made)),)
+        return structs.replace(
+            self,
+            asked=None,
+            ups=self.ups + change if made > 0 else self.ups,
+            downs=self.downs + change if made < 0 else self.downs,
+        )
 
     def moved(self, by: float) -> Self:
         """See `Memory.moved`."""
@@ -75,6 +90,7 @@ def decide(
 
 def sync(seen: Observation, settings: Hpa, past: HpaPast) -> tuple[Want, HpaPast]:
     """One look; it decides when the sync period is over or the version has no replicas."""
+    past = past.followed(seen.desired)
     tolerance = tolerance_of(settings)
     proposals = tuple(propose(reading, seen, tolerance) for reading in seen.readings)
     now = seen.monotonic
@@ -94,7 +110,7 @@ def sync(seen: Observation, settings: Hpa, past: HpaPast) -> tuple[Want, HpaPast
 def behave(
     wanted: int, current: int, now: float, settings: Hpa, past: HpaPast
 ) -> tuple[int, HpaPast]:
-    """Stabilization and rates; also notes what came of the last decision as a change.
+    """Stabilization and rates.
 
     A wish within a window holds the size back, and never turns growth into shrinking or back.
     """
@@ -103,19 +119,20 @@ def behave(
         wanted, current, past.wishes, up.stabilization_window, down.stabilization_window, now
     )
     if wanted >= current:
-        replicas = min(max(steady, current), rules.up_limit(current, up, past.ups, now))
+        most = rules.up_limit(current, up, past.ups, past.downs, now)
+        replicas = min(max(steady, current), most)
     else:
-        replicas = max(min(steady, current), rules.down_limit(current, down, past.downs, now))
+        least = rules.down_limit(current, down, past.ups, past.downs, now)
+        replicas = max(min(steady, current), least)
     longest = max(up.stabilization_window, down.stabilization_window)
-    periods = [p.period for p in (*up.policies, *down.policies)]
-    period = max(periods, default=0.0)
-    ups, downs = past.ups, past.downs
-    if replicas > current:
-        ups = recorded(ups, Change(now, replicas - current), period)
-    if replicas < current:
-        downs = recorded(downs, Change(now, current - replicas), period)
-    wishes = (*(w for w in past.wishes if w.at > now - longest), Wish(now, wanted))
-    return replicas, HpaPast(synced=now, size=replicas, wishes=wishes, ups=ups, downs=downs)
+    period = max((p.period for p in (*up.policies, *down.policies)), default=0.0)
+    return replicas, HpaPast(
+        synced=now,
+        asked=(current, replicas),
+        wishes=(*(w for w in past.wishes if w.at > now - longest), Wish(now, wanted)),
+        ups=tuple(change for change in past.ups if now - change.at < period),
+        downs=tuple(change for change in past.downs if now - change.at < period),
+    )
 
 
 def tolerance_of(settings: Hpa) -> Tolerance:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from fleet.config.policies import HpaDirection
-from scaler.windows import Change, Wish, changed_within
+from scaler.windows import Change, Wish, begun_with
 
 ROUNDING = 1e-9
 """Keeps 0.3 / 0.1 = 3.0000000000000004 from asking for a fourth replica, where a policy computes
@@ -131,13 +131,18 @@ def largest(proposals: Sequence[int | None], current: int) -> int:
     return max(best, current) if len(found) < len(proposals) else best
 
 
-def up_limit(current: int, rule: HpaDirection, ups: tuple[Change, ...], now: float) -> int:
-    """The largest size allowed now; at least `current`."""
+def up_limit(
+    current: int, rule: HpaDirection, ups: tuple[Change, ...], downs: tuple[Change, ...], now: float
+) -> int:
+    """The largest size allowed now; at least `current`.
+
+    A period began with what there is now less what came in it and with what went in it.
+    """
     if rule.select_policy == "disabled":
         return current
     limits = []
     for policy in rule.policies:
-        start = current - changed_within(ups, policy.period, now)
+        start = begun_with(current, ups, downs, policy.period, now)
         percent = policy.type == "percent"
         limits.append(
             math.ceil(start * (1 + policy.value / 100)) if percent else start + policy.value
@@ -145,13 +150,15 @@ def up_limit(current: int, rule: HpaDirection, ups: tuple[Change, ...], now: flo
     return max(current, max(limits) if rule.select_policy == "max" else min(limits))
 
 
-def down_limit(current: int, rule: HpaDirection, downs: tuple[Change, ...], now: float) -> int:
-    """The smallest size allowed now; at most `current`."""
+def down_limit(
+    current: int, rule: HpaDirection, ups: tuple[Change, ...], downs: tuple[Change, ...], now: float
+) -> int:
+    """The smallest size allowed now; at most `current`. Periods begin as in `up_limit`."""
     if rule.select_policy == "disabled":
         return current
     limits = []
     for policy in rule.policies:
-        start = current + changed_within(downs, policy.period, now)
+        start = begun_with(current, ups, downs, policy.period, now)
         percent = policy.type == "percent"
         limits.append(
             math.trunc(start * (1 - policy.value / 100)) if percent else start - policy.value

@@ -72,6 +72,14 @@ CASES: dict[str, tuple[int, int, VersionState, dict[str, Any], int, list[str]]] 
         16,
         [],
     ),
+    "growth back to what the period began with is no growth": (
+        6,
+        30,
+        state(((5, 6),), downs=((5, 4),)),
+        {},
+        20,
+        ["up (at most 20: 4 or 100% in 15s)"],
+    ),
     "growth from zero gets at least one whatever the rate": (
         0,
         3,
@@ -130,6 +138,14 @@ CASES: dict[str, tuple[int, int, VersionState, dict[str, Any], int, list[str]]] 
         8,
         ["down (at least 8: 1 or 20% in 15s)"],
     ),
+    "shrinking to what the period began with is no shrinking": (
+        12,
+        2,
+        state(((5, 2),), ups=((10, 4),)),
+        {"down": {"percent": 25, "replicas": 1}},
+        6,
+        ["down (at least 6: 1 or 25% in 15s)"],
+    ),
     "several guards are named in their order": (
         10,
         2,
@@ -182,8 +198,8 @@ def test_a_lost_signal_does_not_keep_from_growing() -> None:
 
 def test_a_percentage_that_comes_out_even_is_not_rounded_up() -> None:
     rate = Rate(percent=10, replicas=0)
-    assert most_after_growth(10, rate, (), NOW) == 11
-    assert least_after_shrinking(10, rate, (), NOW) == 9
+    assert most_after_growth(10, rate, (), (), NOW) == 11
+    assert least_after_shrinking(10, rate, (), (), NOW) == 9
 
 
 def test_changes_older_than_the_period_are_dropped() -> None:

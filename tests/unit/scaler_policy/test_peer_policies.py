@@ -18,7 +18,7 @@ from scaler.policies.kpa_measure import linear
 from scaler.policies.kpa_stage import ACTIVATION_TIMEOUT, Stage, entered, sized
 from scaler.policies.metrics import Load
 from scaler.state import PoolState, VersionState
-from scaler.windows import Wish
+from scaler.windows import Change, Wish
 
 NOW = 1000.0
 TENTH = Tolerance(up=0.1, down=0.1)
@@ -79,6 +79,50 @@ def test_a_window_for_growth_never_makes_hpa_shrink() -> None:
     hpa = {"scale_up": {"stabilization_window": "1m"}, "scale_down": {"stabilization_window": "0s"}}
     decision, _ = decided(seen(total(7, 1.0), desired=6, now=NOW), state, policy="hpa", hpa=hpa)
     assert decision.desired == 6
+
+
+@pytest.mark.parametrize(
+    ("ups", "downs", "wanted", "expected"),
+    [
+        pytest.param((), ((20, 4),), 50, 28, id="growth over a period that began with more"),
+        pytest.param(((20, 4),), ((10, 4),), 50, 20, id="growth after going up and down again"),
+        pytest.param(((20, 4),), (), 0, 4, id="shrinking in a period that began with fewer"),
+        pytest.param(((20, 4),), ((40, 9),), 0, 4, id="older changes count for nothing"),
+    ],
+)
+def test_hpas_periods_begin_with_what_came_and_went_in_them(
+    ups: tuple[tuple[float, int], ...],
+    downs: tuple[tuple[float, int], ...],
+    wanted: int,
+    expected: int,
+) -> None:
+    """kubernetes/kubernetes#109058: changes against the direction count too."""
+    past = HpaPast(
+        ups=tuple(Change(NOW - age, by) for age, by in ups),
+        downs=tuple(Change(NOW - age, by) for age, by in downs),
+    )
+    state = PoolState({"v1": VersionState(desired=10, memory=HpaMemory(past=past))})
+    doubled = {"policies": [{"type": "percent", "value": 100, "period": "30s"}]}
+    by_two = {
+        "policies": [{"type": "pods", "value": 2, "period": "30s"}],
+        "stabilization_window": "0s",
+    }
+    observation = seen(total(wanted, 1.0), desired=10, now=NOW)
+    decision, _ = decided(
+        observation, state, policy="hpa", hpa={"scale_up": doubled, "scale_down": by_two}
+    )
+    assert decision.desired == expected
+
+
+def test_hpas_rates_count_what_was_made_of_a_decision() -> None:
+    """Wanting fewer than `min` all the time is no reason to grow faster afterwards."""
+    quiet = [(float(at), seen(total(0), desired=4)) for at in range(0, 60, 15)]
+    busy = [(float(at), seen(total(1000), desired=4)) for at in range(60, 91)]
+    hpa = {
+        "scale_up": {"policies": [{"type": "pods", "value": 2, "period": "5m"}]},
+        "scale_down": {"stabilization_window": "0s"},
+    }
+    assert sizes([*quiet, *busy], policy="hpa", min=4, hpa=hpa)[-1] == 6
 
 
 OUTSIDE = Reading(signal="age", value=30.0, target=10.0, ratio=True, outside=True)

@@ -111,15 +111,14 @@ def rate_limits(case: dict[str, Any]) -> None:
     current, replicas = case["current"], case["desired"]
     low, high = case["min"], case["max"]
     condition = "DesiredWithinRange"
+    ups, downs = _changes(case.get("up_events", [])), _changes(case.get("down_events", []))
     if replicas > current:
-        ups = _changes(case.get("up_events", []))
-        most = rules.up_limit(current, _rule(case["scale_up"]), ups, NOW)
+        most = rules.up_limit(current, _rule(case["scale_up"]), ups, downs, NOW)
         if replicas > min(most, high):
             condition = "ScaleUpLimit" if high > most else "TooManyReplicas"
         replicas = min(replicas, most)
     elif replicas < current:
-        downs = _changes(case.get("down_events", []))
-        least = rules.down_limit(current, _rule(case["scale_down"]), downs, NOW)
+        least = rules.down_limit(current, _rule(case["scale_down"]), ups, downs, NOW)
         if replicas < max(least, low):
             condition = "ScaleDownLimit" if low < least else "TooFewReplicas"
         replicas = max(replicas, least)
@@ -128,9 +127,12 @@ def rate_limits(case: dict[str, Any]) -> None:
 
 
 def scale_limits(case: dict[str, Any]) -> None:
-    limit = {"up": rules.up_limit, "down": rules.down_limit}[case["direction"]]
-    changes = _changes(case.get("events", []))
-    assert limit(case["current"], _rule(case), changes, NOW) == case["expect_limit"]
+    changes, current, rule = _changes(case.get("events", [])), case["current"], _rule(case)
+    if case["direction"] == "up":
+        limit = rules.up_limit(current, rule, changes, (), NOW)
+    else:
+        limit = rules.down_limit(current, rule, (), changes, NOW)
+    assert limit == case["expect_limit"]
 
 
 def stabilization(case: dict[str, Any]) -> None:
