@@ -149,6 +149,9 @@ class Nomad(Model):
 
     evaluation_interval: PositiveDuration = Field(10.0, description="Between two decisions.")
     cooldown: Duration = Field(300.0, description="No decision for this long after a change.")
+    cooldown_on_scale_up: Duration | None = Field(
+        None, description="The same after growth. Default: `cooldown`."
+    )
     threshold: float = Field(
         0.01, ge=0, lt=1, description="No change while a reading is this near its target."
     )

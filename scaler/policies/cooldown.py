@@ -20,11 +20,15 @@ class Sizing(Struct, frozen=True, kw_only=True):
     looked: float = NEVER
     size: int | None = None
     changed: float = NEVER
+    grew: bool = False
+    """Whether that was growth."""
 
     def followed(self, seen: Observation) -> Self:
         """After one more look; a change counts from the look that it followed."""
-        changed = self.changed if self.size in (None, seen.desired) else self.looked
-        return structs.replace(self, looked=seen.monotonic, size=seen.desired, changed=changed)
+        looked = structs.replace(self, looked=seen.monotonic, size=seen.desired)
+        if self.size is None or self.size == seen.desired:
+            return looked
+        return structs.replace(looked, changed=self.looked, grew=seen.desired > self.size)
 
     def moved(self, by: float) -> Self:
         """See `Memory.moved`."""

@@ -38,7 +38,10 @@ def decide(
     past = memory if isinstance(memory, NomadMemory) else NomadMemory()
     past = structs.replace(past, sizing=past.sizing.followed(seen))
     proposals = tuple(_propose(reading, seen, nomad) for reading in seen.readings)
-    rest = nomad.cooldown - (now - past.sizing.changed)
+    cooldown = nomad.cooldown
+    if past.sizing.grew and nomad.cooldown_on_scale_up is not None:
+        cooldown = nomad.cooldown_on_scale_up
+    rest = cooldown - (now - past.sizing.changed)
     if rest > ROUNDING and seen.desired:
         why = f"in cooldown for {rest:.0f}s more"
         return Want(replicas=seen.desired, reason=why, proposals=proposals), past
@@ -59,11 +62,11 @@ def scale(value: float, target: float, count: int, settings: Nomad) -> int:
     Worked: a mean of 9 against 6 with 4 replicas is a factor of 1.5, so ceil(4 * 1.5) = 6.
     """
     factor = value / target if target else value
-    if count == 0:
-        return ceil(factor) if factor > 0 else 0
-    if abs(factor - 1) <= settings.threshold + ROUNDING:
+    if count == 0 and factor <= 0:
+        return 0
+    if count and abs(factor - 1) <= settings.threshold + ROUNDING:
         return count
-    wanted = ceil(count * factor)
+    wanted = ceil(max(1, count) * factor)
     if settings.max_scale_up is not None:
         wanted = min(wanted, count + settings.max_scale_up)
     if settings.max_scale_down is not None:

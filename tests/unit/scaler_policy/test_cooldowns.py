@@ -58,9 +58,19 @@ def test_wanting_fewer_than_min_holds_up_no_growth_of_nomad() -> None:
     assert sizes(75, quiet_then_busy, 2, policy="nomad", min=2, **settings)[-1] == 5
 
 
+def test_nomad_may_wait_less_after_growth() -> None:
+    def growing_then_quiet(second: int, desired: int) -> Observation:
+        return seen(total(10 * (desired + 1) if desired < 4 else 0), desired=desired, now=second)
+
+    settings = {"cooldown": "10m", "cooldown_on_scale_up": "20s", "evaluation_interval": "1s"}
+    found = sizes(90, growing_then_quiet, 2, policy="nomad", nomad=settings, min=1)
+    assert [found.index(size) for size in (3, 4, 1)] == [0, 20, 40]
+    assert found[-1] == 1, "the cooldown after shrinking is the longer one"
+
+
 def test_a_change_counts_from_the_look_that_it_followed() -> None:
     sizing = Sizing()
     for now, desired in ((10.0, 1), (11.0, 1), (12.0, 2), (13.0, 2)):
         sizing = sizing.followed(seen(desired=desired, now=now))
-    assert (sizing.size, sizing.changed) == (2, 11.0)
+    assert (sizing.size, sizing.changed, sizing.grew) == (2, 11.0, True)
     assert sizing.moved(100.0).changed == 111.0

@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 from scaler_kit import ratio, scale, seen, total
 
+from fleet.config.policies import Nomad
 from fleet.model import Decision, Observation, Reading
 from scaler.decide import decide_pool
 from scaler.policies.hpa import HpaMemory, HpaPast
@@ -17,6 +18,7 @@ from scaler.policies.kpa import scale as kpa_scale
 from scaler.policies.kpa_measure import linear
 from scaler.policies.kpa_stage import ACTIVATION_TIMEOUT, Stage, entered, sized
 from scaler.policies.metrics import Load
+from scaler.policies.nomad import scale as nomad_scale
 from scaler.state import PoolState, VersionState
 from scaler.windows import Change, Wish
 
@@ -308,3 +310,24 @@ def test_rays_last_gang_goes_as_one() -> None:
     steps = [(at, seen(desired=8)) for at in (0.0, 40.0)]
     assert sizes(steps, policy="ray", min=0, ray=ray) == [2, 0]
     assert sizes(steps, policy="ray", min=2, ray=ray) == [2, 2]
+
+
+# nomad
+
+
+@pytest.mark.parametrize(
+    ("value", "count", "expected"),
+    [
+        pytest.param(90.0, 0, 2, id="up from zero"),
+        pytest.param(90.0, 4, 6, id="up"),
+        pytest.param(1.0, 8, 5, id="down"),
+        pytest.param(0.0, 0, 0, id="nothing to do at zero"),
+        pytest.param(-1.0, 0, 0, id="less than nothing to do at zero"),
+    ],
+)
+def test_nomads_steps_are_limited_wherever_they_begin(
+    value: float, count: int, expected: int
+) -> None:
+    """nomad-autoscaler#848: the most that one scaling operation adds or removes."""
+    settings = Nomad(max_scale_up=2, max_scale_down=3)
+    assert nomad_scale(value, 10.0, count, settings) == expected

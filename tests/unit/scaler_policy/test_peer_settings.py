@@ -77,6 +77,7 @@ OTHERS: dict[type[BaseModel], dict[str, Any]] = {
     Nomad: {
         "evaluation_interval": "45s",
         "cooldown": "20s",
+        "cooldown_on_scale_up": "20s",
         "threshold": 0.3,
         "max_scale_up": 1,
         "max_scale_down": 1,
