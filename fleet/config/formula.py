@@ -22,7 +22,8 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, Final, TypeAlias
@@ -113,6 +114,12 @@ def _mean(*values: float) -> float:
     return sum(values) / len(values)
 
 
+def _rounded(value: float) -> float:
+    """Halves away from zero, as expr-lang has it, not to the even number."""
+    whole = math.trunc(value)
+    return whole + math.copysign(1.0, value) if abs(value - whole) >= 0.5 else whole
+
+
 FUNCTIONS: Final[Mapping[str, Callable[..., float]]] = MappingProxyType(
     {
         "abs": abs,
@@ -122,12 +129,23 @@ FUNCTIONS: Final[Mapping[str, Callable[..., float]]] = MappingProxyType(
         "int": math.trunc,
         "max": lambda *values: max(values),
         "mean": _mean,
+        "median": lambda *values: statistics.median(values),
         "min": lambda *values: min(values),
-        "round": round,
+        "round": _rounded,
         "sum": lambda *values: math.fsum(values),
     }
 )
-"""By name. `count([a, b], {# > 1})`, how many of a list fit, is a form of its own."""
+"""By name."""
+PREDICATES: Final[Mapping[str, Callable[[Sequence[bool]], float]]] = MappingProxyType(
+    {
+        "all": all,
+        "any": any,
+        "count": sum,
+        "none": lambda fits: not any(fits),
+        "one": lambda fits: sum(fits) == 1,
+    }
+)
+"""By name, of a form of their own: `count([a, b], {# > 1})`, how many of a list fit."""
 _ONE_ARGUMENT: Final = ("abs", "ceil", "float", "floor", "int", "round")
 WORDS: Final = {"and": "&&", "or": "||", "not": "!"}
 """Operators that are words, which no signal can be called."""
@@ -202,7 +220,8 @@ class _Reader:
             if self.symbol == "(":
                 return self._call(token, column)
             if token == "#" and not self._elements:
-                raise FormulaError("`#` stands in the predicate of count only", column)
+                known = ", ".join(PREDICATES)
+                raise FormulaError(f"`#` stands in the predicate of {known} only", column)
             if token != "#":
                 self.names.append(token)
             return Name(token, column)
@@ -215,26 +234,33 @@ class _Reader:
         return inner
 
     def _call(self, name: str, column: int) -> Node:
-        if name not in FUNCTIONS and name != "count":
-            known = ", ".join(sorted([*FUNCTIONS, "count"]))
+        if name not in FUNCTIONS and name not in PREDICATES:
+            known = ", ".join(sorted([*FUNCTIONS, *PREDICATES]))
             raise FormulaError(f"there is no such function; known: {known}", column)
         self._expect("(")
-        if self.symbol == "[" or name == "count":
+        if self.symbol == "[" or name in PREDICATES:
             self._expect("[")
             parts = self._list("]")
         else:
             parts = self._list("")
-        if name == "count":
+        if name in PREDICATES:
             self._expect(",")
-            self._expect("{")
-            self._elements += 1
-            parts.insert(0, self.expression(0))
-            self._elements -= 1
-            self._expect("}")
+            parts.insert(0, self._predicate())
         self._expect(")")
         if name in _ONE_ARGUMENT and len(parts) != 1:
             raise FormulaError(f"{name} takes one number", column)
         return Operation(name, tuple(parts), column)
+
+    def _predicate(self) -> Node:
+        braced = self.symbol == "{"
+        if braced:
+            self._take()
+        self._elements += 1
+        predicate = self.expression(0)
+        self._elements -= 1
+        if braced:
+            self._expect("}")
+        return predicate
 
     def _list(self, end: str) -> list[Node]:
         parts = [self.expression(0)]
@@ -304,9 +330,10 @@ def _operated(symbol: str, parts: tuple[Node, ...], numbers: Mapping[str, float 
             return bool(_value(first, numbers)) or bool(_value(parts[1], numbers))
         case "!":
             return not _value(first, numbers)
-        case "count":
+        case _ if symbol in PREDICATES:
             elements = [_value(part, numbers) for part in parts[1:]]
-            return sum(bool(_value(first, {**numbers, "#": one})) for one in elements)
+            fits = [bool(_value(first, {**numbers, "#": one})) for one in elements]
+            return PREDICATES[symbol](fits)
         case _:
             values = [_value(part, numbers) for part in parts]
             if symbol in FUNCTIONS:

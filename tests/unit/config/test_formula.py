@@ -20,6 +20,9 @@ VALUES = {
     "min([a, b, 1.5e0])": 1.5,
     "sum(a, b) + mean(a, b)": 13.5,
     "round(b / 2) + ceil(0.1) + floor(1.9) + abs(-1)": 7,
+    "round(2.5) + round(-2.5) + round(b / 2 - 1)": 3,
+    "round(0.49999999999999994)": 0,
+    "median(a, b, 3) + median([a, b])": 7.5,
     "a > 5 ? a : b": 7,
     "1 ? 2 : 0 ? 3 : 4": 2,
     "a < b && b <= 7": 1,
@@ -29,6 +32,8 @@ VALUES = {
     "x ?? a + 1": 3,
     "a > 0 ? a : x": 2,
     "count([a, b, 1], {# > 1}) > 1 ? 5 : 0": 5,
+    "count([a, b, 1], # > 1)": 2,
+    "all([a, b], {# > 1}) + any([a, b], # > 6) + none([a, b], # > 6) + one([a, b], # > 6)": 3,
 }
 
 
@@ -53,9 +58,9 @@ WRONG = {
     "a   $ b": "column 5: no such character in formulae",
     "(a": "column 3: `)` should come",
     "a ? b": "column 6: `:` should come",
-    "# + a": "column 1: `#` stands in the predicate of count only",
+    "# + a": "column 1: `#` stands in the predicate of all, any, count, none, one only",
     "abs(a, b)": "column 1: abs takes one number",
-    "eval(a)": "column 1: there is no such function; known: abs, ceil, count",
+    "eval(a)": "column 1: there is no such function; known: abs, all, any, ceil, count",
     "(" * 60: "column 51: more than 50 parts within parts",
     "-" * 60 + "a": "column 51: more than 50 parts within parts",
     "a" * 1001: "column 1001: longer than 1000 characters",
