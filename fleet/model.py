@@ -77,6 +77,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     error: str | None = None
     detail: str = ""
     """How people read the value, where the bare number is not enough, e.g. `11 + queue 9 = 20`."""
+    inactive: float | None = None
+    """What was measured, where it is not above its activation and `value` therefore 0."""
 
 
 class Observation(Struct, frozen=True, kw_only=True):

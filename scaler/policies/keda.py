@@ -4,8 +4,8 @@ Source: keda `pkg/scaling/executor/scale_scaledobjects.go`. A reading above `act
 activity. Without any, and once the cooldown is over, the version goes to its idle size; while a
 reading is lost, to what its fallback asks for. For that the readings are looked at once in a
 polling interval, or at once while requests wait for a version at zero, as KEDA's HTTP interceptor
-has it; HPA asks for them anew at each of its own syncs. `min` is the pool's: a version with weight
-has one replica of it at least, and the pool's floor adds the rest.
+has it; HPA asks for them anew at each of its own syncs, and knows of no activation. `min` is the
+pool's: a version with weight has one replica of it at least, and the pool's floor adds the rest.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def decide(
         past = structs.replace(past, polled=now, readings=seen.readings)
     measured = [r.value for r in past.readings if r.error is None]
     active = is_active(measured, keda.activation)
-    want, hpa = sync(seen, keda.hpa, past.hpa)
+    want, hpa = sync(_for_hpa(seen), keda.hpa, past.hpa)
     past = structs.replace(past, active_at=now if active else past.active_at, hpa=hpa)
     size = zero_one(
         seen.desired,
@@ -77,6 +77,18 @@ def decide(
         what += f" for {now - past.active_at:.0f}s"
     resting = not active and keda.idle_replicas is not None and size <= keda.idle_replicas
     return structs.replace(want, replicas=size, reason=what, resting=resting), past
+
+
+def _for_hpa(seen: Observation) -> Observation:
+    return structs.replace(
+        seen,
+        readings=tuple(
+            reading
+            if reading.inactive is None
+            else structs.replace(reading, value=reading.inactive, detail="")
+            for reading in seen.readings
+        ),
+    )
 
 
 def _cooled(past: KedaMemory, keda: Keda, now: float) -> bool:

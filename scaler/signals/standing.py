@@ -103,7 +103,13 @@ def reading_of(measured: Measured, signal: Signal, share: float, now: Situation)
     if counted != measured.value:
         detail = f"{measured.value:.6g}, not above its activation {signal.activation:.6g},"
         return Reading(
-            signal=name, value=counted, target=target, ratio=ratio, outside=ratio, detail=detail
+            signal=name,
+            value=counted,
+            target=target,
+            ratio=ratio,
+            outside=ratio,
+            detail=detail,
+            inactive=measured.value * (1.0 if ratio else share),
         )
     if ratio or share == 1:
         return Reading(signal=name, value=counted, target=target, ratio=ratio, outside=ratio)

@@ -290,6 +290,19 @@ def test_keda_does_not_let_requests_wait_for_its_next_poll() -> None:
     assert sizes([(0.0, quiet), (2.0, elsewhere)], policy="keda", min=0) == [0, 0]
 
 
+@pytest.mark.parametrize(("least", "expected"), [(1, [4, 4, 4]), (0, [4, 4, 0])])
+def test_kedas_activation_decides_only_whether_there_is_a_replica(
+    least: int, expected: list[int]
+) -> None:
+    """KEDA, scaling deployments: with a minimum of one or more the activation is ignored."""
+    active, inactive = total(20.0, 5.0), total(0.0, 5.0, inactive=20.0)
+    steps = [
+        (0.0, seen(active, desired=4)),
+        *((at, seen(inactive, desired=4)) for at in (31.0, 999.0)),
+    ]
+    assert sizes(steps, policy="keda", min=least) == expected
+
+
 def test_kedas_hpa_looks_more_often_than_keda_polls() -> None:
     settings = {"policy": "keda", "min": 1, "keda": {"polling_interval": "5m"}}
     steps = [(0.0, seen(total(10.0), desired=1)), (20.0, seen(total(40.0), desired=1))]

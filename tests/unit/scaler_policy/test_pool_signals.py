@@ -197,6 +197,7 @@ async def test_a_value_not_above_its_activation_counts_as_none(
     one = poller(FakeSource(value), ManualClock(), Journal(), activation=5)
     await one.ask()
     assert reading(one).value == counted
+    assert reading(one, 0.5).inactive == (value / 2 if 0 < value <= 5 else None)
 
 
 REPORTS: dict[str, tuple[Reports, float | None, str | None]] = {
