@@ -131,7 +131,10 @@ class Ray(Model):
     """As the autoscaling of Ray Serve."""
 
     target_ongoing_requests: float = Field(2.0, gt=0, description="In flight for each replica.")
-    look_back_period: PositiveDuration = Field(30.0, description="Over which load is averaged.")
+    look_back_period: PositiveDuration = Field(30.0, description="Over which load is looked at.")
+    aggregation_function: Literal["max", "mean", "min"] = Field(
+        "mean", description="What is taken of the load over that time."
+    )
     upscale_delay: Duration = Field(30.0, description="Growth must be wanted for this long.")
     downscale_delay: Duration = Field(600.0, description="Shrinking must be wanted for this long.")
     downscale_to_zero_delay: Duration | None = Field(

@@ -1,7 +1,7 @@
 """`ray`: as the autoscaling of Ray Serve: a smoothed gap, and wishes that must persist.
 
 Source: ray `python/ray/serve/autoscaling_policy.py`. The load is requests in flight and queued,
-averaged over the look-back period.
+over the look-back period.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def decide(
     seen, ray, now = observation, settings.ray, observation.monotonic
     past = memory if isinstance(memory, RayMemory) else RayMemory()
     loads = noted(past.loads, Load(now, float(seen.in_flight + seen.queued)), ray.look_back_period)
-    requests = round(held_mean(loads, now - ray.look_back_period, now + LAST_LOOK), DIGITS)
+    requests = _aggregated(loads, ray, now)
     if not seen.desired:
         requests = max(requests, loads[-1].value)
     target = seen.desired
@@ -78,6 +78,17 @@ def decide(
         Want(replicas=replicas, reason=reason, proposals=(proposal,)),
         RayMemory(loads=loads, wished=wished),
     )
+
+
+def _aggregated(loads: tuple[Load, ...], ray: Ray, now: float) -> float:
+    """Source: ray `python/ray/serve/_private/metrics_utils.py`, `aggregate_timeseries`."""
+    match ray.aggregation_function:
+        case "mean":
+            return round(held_mean(loads, now - ray.look_back_period, now + LAST_LOOK), DIGITS)
+        case "max":
+            return max(load.value for load in loads)
+        case "min":
+            return min(load.value for load in loads)
 
 
 def ganged(replicas: int, gang: int) -> int:

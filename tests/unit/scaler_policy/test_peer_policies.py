@@ -318,6 +318,13 @@ def test_ray_grows_from_zero_at_once_though_its_target_waits() -> None:
     assert decision.desired == 10
 
 
+@pytest.mark.parametrize(("function", "expected"), [("mean", 3), ("max", 5), ("min", 1)])
+def test_ray_takes_the_mean_of_its_loads_or_an_extreme(function: str, expected: int) -> None:
+    ray = {"aggregation_function": function, "upscale_delay": "1s", "target_ongoing_requests": 2}
+    steps = [(float(at), seen(desired=1, in_flight=load)) for at, load in enumerate((2, 6, 10))]
+    assert sizes(steps, policy="ray", ray=ray)[-1] == expected
+
+
 def test_rays_last_gang_goes_as_one() -> None:
     ray = {"gang_size": 2, "downscale_delay": "0s"}
     steps = [(at, seen(desired=8)) for at in (0.0, 40.0)]

@@ -85,6 +85,7 @@ OTHERS: dict[type[BaseModel], dict[str, Any]] = {
     Ray: {
         "target_ongoing_requests": 5,
         "look_back_period": "5s",
+        "aggregation_function": "max",
         "upscale_delay": "5s",
         "downscale_delay": "20s",
         "downscale_to_zero_delay": "30s",
