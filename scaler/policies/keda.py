@@ -60,7 +60,7 @@ def decide(
     measured = [r.value for r in past.readings if r.error is None]
     active = is_active(measured, keda.activation)
     want, hpa = sync(_for_hpa(seen), keda.hpa, past.hpa)
-    past = structs.replace(past, active_at=now if active else past.active_at, hpa=hpa)
+    past = structs.replace(past, active_at=past.polled if active else past.active_at, hpa=hpa)
     size = zero_one(
         seen.desired,
         least=1 if settings.min and seen.weight else 0,
@@ -129,7 +129,7 @@ def zero_one(
         asleep = current == 0 or (idle is not None and current < least)
         return max(least, 1) if asleep else None
     if failing:
-        return fallback or current
+        return fallback or (current if current <= (idle or 0) else None)
     if idle is not None:
         if current <= idle:
             return current

@@ -283,6 +283,25 @@ def test_keda_heeds_no_cooldown_before_the_first_activity() -> None:
     assert sizes([(0.0, idle), (59.0, idle), (60.0, idle)], **waiting)[1:] == [3, 0]
 
 
+def test_kedas_cooldown_counts_from_the_poll_that_saw_activity() -> None:
+    busy, idle = seen(total(9.0), desired=1), seen(total(0.0), desired=1)
+    steps = [(0.0, busy), *((at, idle) for at in (10.0, 29.0, 30.0, 299.0, 300.0))]
+    assert sizes(steps, policy="keda", min=0) == [1, 1, 1, 1, 1, 0]
+
+
+def test_kedas_hpa_grows_by_what_is_known_while_something_is_lost() -> None:
+    """KEDA holds what has no activity while a trigger fails; HPA has a mind of its own."""
+    quiet = total(15.0, 5.0, signal="jobs")
+    keda = {"activation": 20}
+    lost = seen(total(None, error="gone"), quiet, desired=2)
+    assert sizes([(0.0, lost)], policy="keda", min=0, keda=keda) == [3]
+    empty = seen(total(None, error="gone"), quiet, desired=0)
+    assert sizes([(0.0, empty)], policy="keda", min=0, keda=keda) == [0]
+    resting = {**keda, "idle_replicas": 1}
+    asleep = seen(total(None, error="gone"), quiet, desired=1)
+    assert sizes([(0.0, asleep)], policy="keda", min=4, keda=resting) == [1]
+
+
 def test_keda_does_not_let_requests_wait_for_its_next_poll() -> None:
     quiet, waiting = seen(total(0.0), desired=0), seen(total(1.0), desired=0, queued=1)
     assert sizes([(0.0, quiet), (2.0, waiting)], policy="keda", min=0) == [0, 1]
