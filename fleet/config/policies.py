@@ -104,6 +104,10 @@ class Kpa(Model):
     scale_to_zero_grace_period: Duration = Field(
         30.0, description="Kept for this long after the stable window without load."
     )
+    scale_to_zero_pod_retention_period: Duration = Field(
+        0.0,
+        description="The last replica is kept for this long after the stable window, if longer.",
+    )
 
 
 class Keda(Model):

@@ -135,7 +135,7 @@ def _staged(
         stage,
         seen.monotonic,
         stable_window=kpa.stable_window,
-        grace=kpa.scale_to_zero_grace_period,
+        grace=max(kpa.scale_to_zero_grace_period, kpa.scale_to_zero_pod_retention_period),
         initial=initial,
         least=1 if settings.min and seen.weight else 0,
     )

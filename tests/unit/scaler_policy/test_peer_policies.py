@@ -200,6 +200,13 @@ def test_kpa_goes_to_zero_after_a_stable_window_and_the_grace_period() -> None:
     assert sizes(idle, policy="kpa", min=0) == [1, 1, 1, 1, 1, 0, 0]
 
 
+def test_kpa_keeps_the_last_replica_for_the_longer_of_two_periods() -> None:
+    """knative `pkg/reconciler/autoscaling/kpa/scaler.go`: the larger of grace and retention."""
+    idle = [(at, seen(desired=0)) for at in (0.0, 2.0, 62.0, 64.0, 94.0, 360.0, 362.0)]
+    kpa = {"scale_to_zero_pod_retention_period": "5m"}
+    assert sizes(idle, policy="kpa", min=0, kpa=kpa) == [1, 1, 1, 1, 1, 1, 0]
+
+
 def test_kpa_does_not_wait_where_the_pool_may_not_go_to_zero() -> None:
     idle = [(at, seen(desired=8)) for at in (0.0, 61.0, 63.0, 65.0)]
     assert sizes(idle, policy="kpa", min=2) == [8, 4, 2, 2]

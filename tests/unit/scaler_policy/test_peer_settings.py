@@ -73,6 +73,7 @@ OTHERS: dict[type[BaseModel], dict[str, Any]] = {
         "initial_scale": 3,
         "scale_down_delay": "2m",
         "scale_to_zero_grace_period": "2m",
+        "scale_to_zero_pod_retention_period": "3m",
     },
     Nomad: {
         "evaluation_interval": "45s",

@@ -17,6 +17,7 @@ DEFAULTS: Final[Mapping[tuple[str, str], Callable[[Scale], Any]]] = {
     ("keda", "redis_stream_pending"): lambda _: RedisSignal(stream="jobs", group="a").per_replica,
     ("kpa", "container_concurrency_target_pct"): lambda s: 100 * s.kpa.target_utilization,
     ("kpa", "initial_scale"): lambda scale: scale.kpa.initial_scale,
+    ("kpa", "last_pod_retention_s"): lambda s: s.kpa.scale_to_zero_pod_retention_period,
     ("kpa", "max_scale_down_rate"): lambda scale: scale.kpa.max_scale_down_rate,
     ("kpa", "max_scale_up_rate"): lambda scale: scale.kpa.max_scale_up_rate,
     ("kpa", "panic_threshold_pct"): lambda scale: scale.kpa.panic_threshold_percentage,
@@ -45,7 +46,6 @@ ELSEWHERE_SET: Final[Mapping[str, Mapping[str, str]]] = {
     "kpa": {
         "activator_capacity": _ALWAYS,
         "concurrency_default": "the capacity of a replica is the number of its slots",
-        "last_pod_retention_s": "the pool's `idle` keeps the last replica, under every policy",
         "rps_default": "load is requests that are there, not their rate",
         "target_burst_capacity": _ALWAYS,
     },

@@ -9,11 +9,11 @@ class UnknownFormError(Exception):
     """A case, or a part of one, that nothing here knows how to check."""
 
 
-def checked(expect: dict[str, Any], *known: str, **elsewhere: str) -> dict[str, Any]:
-    """`expect`, of which only `known` keys are checked; those of `elsewhere` have a reason not to.
+def checked(given: dict[str, Any], *known: str, **elsewhere: str) -> dict[str, Any]:
+    """A case or what it expects, of which only `known` keys count; `elsewhere`: why others do not.
 
     Raises UnknownFormError for any other.
     """
-    if unknown := expect.keys() - set(known) - elsewhere.keys() - {"note", "why"}:
-        raise UnknownFormError(f"expects {sorted(unknown)}, which nothing here compares")
-    return expect
+    if unknown := given.keys() - set(known) - elsewhere.keys() - {"note", "why"}:
+        raise UnknownFormError(f"has {sorted(unknown)}, which nothing here heeds or compares")
+    return given

@@ -26,11 +26,27 @@ KEYS = {
     "activation_scale": "activation_scale",
     "scale_down_delay_s": "scale_down_delay",
 }
+SCALED = (
+    "buffer_in_path",
+    "current",
+    "desired",
+    "grace_period_s",
+    "initial_scale",
+    "last_pod_retention_s",
+    "max",
+    "min",
+    "reachable",
+    "stable_window_s",
+    "state",
+    "state_age_s",
+    "window_s",
+)
 BURST = "the gateway is always in the path of requests, whatever burst the replicas could take"
 
 
 def _spec(given: dict[str, Any]) -> KpaSpec:
-    return KpaSpec(**{KEYS[key]: value for key, value in given.items() if key in KEYS})
+    known = checked(given, *KEYS, total=BURST, burst=BURST)
+    return KpaSpec(**{KEYS[key]: value for key, value in known.items() if key in KEYS})
 
 
 def decide(case: dict[str, Any]) -> None:
@@ -142,6 +158,7 @@ def scale_to_zero(case: dict[str, Any]) -> None:
     gateway always is: where it is not yet, no part of that period is over.
     """
     expect = checked(case["expect"], "applied", "result")
+    checked(case, *SCALED, "expect", "name", "src")
     if case["desired"] < 0:
         assert (expect["result"], expect["applied"]) == (case["desired"], False)
         return
@@ -155,8 +172,8 @@ def scale_to_zero(case: dict[str, Any]) -> None:
         Stage(case.get("state", "active"), 0.0),
         age,
         stable_window=window,
-        grace=case.get("grace_period_s", 60.0),
+        grace=max(case.get("grace_period_s", 60.0), case.get("last_pod_retention_s", 0.0)),
         initial=case.get("initial_scale", 1),
-        least=case.get("min") or 0,
+        least=(case.get("min") or 0) if case.get("reachable", True) else 0,
     )
     assert (-1 if size is None else size, applied) == (expect["result"], expect["applied"])
