@@ -26,7 +26,7 @@ class HpaDirection(Model):
         "max", description="Which of the policies counts: that of the larger or smaller change."
     )
     tolerance: float | None = Field(
-        None, ge=0, lt=1, description="In this direction. Default: `tolerance` of both."
+        None, ge=0, description="In this direction. Default: `tolerance` of both."
     )
     policies: tuple[HpaRate, ...]
 

@@ -81,10 +81,10 @@ def from_pods(
     counted = [pod for pod in pods if not pod.ignored and pod.value is not None]
     missing = [pod for pod in pods if not pod.ignored and pod.value is None]
     ignored = [pod for pod in pods if pod.ignored]
-    if not counted:
+    weight = sum(pod.weight for pod in counted)
+    if not weight:
         return None
     total = sum(pod.value or 0 for pod in counted)
-    weight = sum(pod.weight for pod in counted)
     observed = math.floor(total / weight)
     ratio = observed / target
     if not missing and not (ignored and ratio > 1):

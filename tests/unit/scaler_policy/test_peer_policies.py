@@ -57,6 +57,7 @@ def test_hpa_compares_whole_percentages() -> None:
 
 def test_hpa_knows_nothing_without_a_pod_that_counts() -> None:
     assert from_pods([Pod(value=9, full=1, ignored=True)], 1, 1, TENTH) is None
+    assert from_pods([Pod(value=9, full=0, weight=0)], 1, 1, TENTH) is None
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def _pods(case: dict[str, Any], target: float) -> list[Pod]:
         return [
             Pod(
                 value=None if pod["value"] is None else 100 * pod["value"],
-                full=100 * pod["request"],
-                weight=pod["request"],
+                full=100 * (pod["request"] or 0),
+                weight=pod["request"] or 0,
                 ignored=pod["state"] in STATES[kind],
             )
             for pod in kept

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from fleet.config.floors import Schedule
-from fleet.config.formula import parse
+from fleet.config.formula import FormulaError, parse
 from fleet.config.schema import Scale, Signal
 from scaler.decide import paused
 from scaler.policies.hpa_replicas import Tolerance, from_total_per_replica
@@ -129,6 +129,10 @@ def fallback(case: dict[str, Any]) -> None:
 
 
 def formula(case: dict[str, Any]) -> None:
+    if "formula" in case and case["expect"] is None:
+        with pytest.raises(FormulaError):
+            parse(case["formula"]).value(case["values"])
+        return
     if "formula" in case:
         assert parse(case["formula"]).value(case["values"]) == case["expect"]
         return
