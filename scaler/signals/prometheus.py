@@ -27,7 +27,7 @@ LONGEST_ANSWER: Final = 1 << 20
 
 
 class _Series(Struct, frozen=True):
-    value: tuple[Any, ...] = ()
+    value: tuple[Any, ...] | None = ()
 
 
 class _Data(Struct, frozen=True, rename="camel"):
@@ -117,12 +117,12 @@ def _only_number(data: _Data) -> float:
         case "scalar":
             pair = msgspec.json.decode(data.result, type=tuple[Any, ...])
         case "vector":
-            series = msgspec.json.decode(data.result, type=list[_Series])
+            series = msgspec.json.decode(data.result, type=list[_Series] | None)
             if not series:
                 raise _NothingError("the query found nothing")
             if len(series) > 1:
                 raise SignalLostError(f"the query found {len(series)} series instead of one")
-            pair = series[0].value
+            pair = series[0].value or ()
         case other:
             raise SignalLostError(f"the query gives a {other}, not a number")
     if not pair:

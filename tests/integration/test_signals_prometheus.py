@@ -113,6 +113,16 @@ ANSWERS = {
         b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{}}]}}',
         "the query's value is empty",
     ),
+    "a series whose value is null": (
+        200,
+        b'{"status":"success","data":{"resultType":"vector","result":[{"value":null}]}}',
+        "the query's value is empty",
+    ),
+    "a result that is null": (
+        200,
+        b'{"status":"success","data":{"resultType":"vector","result":null}}',
+        "the query found nothing",
+    ),
 }
 
 
@@ -123,7 +133,13 @@ def test_anything_but_one_number_is_lost(status: int, body: bytes, error: str) -
     assert str(caught.value) == error
 
 
-NOTHING = ("minus infinity", "a series without a value", "success without data")
+NOTHING = (
+    "minus infinity",
+    "a result that is null",
+    "a series whose value is null",
+    "a series without a value",
+    "success without data",
+)
 
 
 @pytest.mark.parametrize("name", ANSWERS)
