@@ -173,7 +173,7 @@ class Apa(Model):
     target_utilization: float = Field(
         0.7, gt=0, le=1, description="Wanted share of busy slots; queued requests count as busy."
     )
-    window: PositiveDuration = Field(60.0, description="Over which load is averaged.")
+    window: PositiveDuration = Field(180.0, description="Over which load is averaged.")
     up_fluctuation_tolerance: float = Field(0.1, ge=0, description="No growth within this.")
     down_fluctuation_tolerance: float = Field(
         0.1, ge=0, lt=1, description="No shrinking within this."

@@ -97,6 +97,7 @@ OTHERS: dict[type[BaseModel], dict[str, Any]] = {
 }
 """A value of each setting that is not its default."""
 CONTEXT: dict[tuple[str, str], dict[str, Any]] = {
+    ("apa", "max_scale_up_rate"): {"apa": {"window": "60s"}},
     ("keda", "idle_replicas"): {"min": 2},
     ("keda", "initial_cooldown_period"): {"idle": True},
     ("nomad", "evaluation_interval"): {"nomad": {"cooldown": "0s"}},
