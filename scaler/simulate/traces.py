@@ -26,6 +26,8 @@ LLM_INPUT: Final = 8000.0
 """Input tokens it reads in a second."""
 LLM_OUTPUT: Final = 0.02
 """Seconds an output token takes."""
+UNEVEN: Final = 0.1
+"""Of a window: how much earlier or later than at its end the next one may begin."""
 
 
 class TraceError(HeadraceError):
@@ -79,10 +81,10 @@ def parse_trace(
     text: str, file: str, given: Format | None = None, series: str | None = None
 ) -> Trace:
     """As `read_trace`, from the text of a file that errors call `file`."""
-    lines = text.splitlines()
+    lines = text.rstrip().splitlines()
     if not lines:
         raise TraceError(f"{file}: the trace is empty")
-    if _is_number(lines[0]):
+    if _is_number(lines[0]) and (given is None or not given.header()):
         return _per_second(lines, file)
     reader = csv.reader(lines)
     header = [name.strip() for name in next(reader)]
@@ -96,7 +98,10 @@ def parse_trace(
     if twice := sorted(name for name in form.header() if header.count(name) > 1):
         raise TraceError(f"{file}:1: the header has column {', '.join(twice)} more than once")
     rows = _Rows(reader, header, form, file)
-    chosen = _chosen(rows, series)
+    try:
+        chosen = _chosen(rows, series)
+    except csv.Error as error:
+        raise TraceError(f"{file}:{reader.line_num}: {error}") from None
     return _windows(chosen, rows) if form.windows else _requests(chosen)
 
 
@@ -171,8 +176,7 @@ class _Rows:
             value = float(cell) * self.form.unit
         except ValueError:
             try:
-                # a seventh digit of a second, as some traces have, is more than it reads
-                date = datetime.fromisoformat(cell.strip()[:26])
+                date = datetime.fromisoformat(cell.strip())
             except ValueError:
                 raise ValueError(f"expected seconds or a date and time, found {cell!r}") from None
             return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
@@ -233,21 +237,34 @@ def _service(values: dict[str, float]) -> float | None:
 
 
 def _windows(rows: list[_Row], table: _Rows) -> Windows:
-    """All windows are as wide as the smallest step between two; what a gap leaves out is empty."""
+    """All windows are as wide as the smallest step between two; what a gap leaves out is empty.
+
+    Steps that are whole windows but for UNEVEN are taken as such: some clocks are not exact.
+    """
     if len(rows) < 2:
         raise TraceError(f"{table.file}: a trace of windows needs at least 2 rows")
     starts = [row.values["time"] for row in rows]
     for row, (before, start) in zip(rows[1:], itertools.pairwise(starts), strict=True):
         if start <= before:
             table.fail(row.line, "windows must follow each other in time")
-    width = min(later - earlier for earlier, later in itertools.pairwise(starts))
-    number = round((starts[-1] - starts[0]) / width) + 1
-    if number > 100 * len(rows):
-        raise TraceError(f"{table.file}: windows of {width:g} s leave most of the trace empty")
+    steps = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    least, span = min(steps), starts[-1] - starts[0]
+    if span / least >= 100 * len(rows):
+        raise TraceError(f"{table.file}: windows of {least:g} s leave most of the trace empty")
+    places = [0]
+    for row, step in zip(rows[1:], steps, strict=True):
+        whole = round(step / least)
+        if abs(step / least - whole) > UNEVEN:
+            table.fail(
+                row.line,
+                f"windows must be of one width: this one begins {step:g} s after the one before, "
+                f"others {least:g} s",
+            )
+        places.append(places[-1] + whole)
+    width, number = span / places[-1], places[-1] + 1
     counts = array("d", bytes(8 * number))
     cvs = array("d", [1.0]) * number
-    for row in rows:
-        place = round((row.values["time"] - starts[0]) / width)
+    for row, place in zip(rows, places, strict=True):
         count = row.values.get("count")
         counts[place] += row.values["rate"] * width if count is None else count
         cvs[place] = row.values.get("cv", 1.0)
