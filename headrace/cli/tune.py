@@ -101,7 +101,8 @@ def tune(
         raise HeadraceError(f"{name!r} has nothing to tune; known are {', '.join(KNOBS)}")
     change = change_from(scale=scale, speed=speed, start=start, length=length, begin=begin)
     limit = share("--max-miss", max_miss)
-    if seen := sorted(str(path) for path in set(trace) & set(holdout or ())):
+    searched_on = {path.resolve() for path in trace}
+    if seen := [str(path) for path in holdout or () if path.resolve() in searched_on]:
         raise HeadraceError(f"{', '.join(seen)} is searched on: give another trace as --holdout")
 
     def scenario(path: Path) -> Scenario:
@@ -238,7 +239,7 @@ def _print_diff(config: Path, pool: str, changes: Sequence[Edit], wanted: Scale)
         print("the present settings are the best of those tried")
         return
     try:
-        print(diff_of(config.read_text("utf-8-sig"), config, pool, changes, wanted), end="")
+        print(diff_of(config.read_bytes().decode(), config, pool, changes, wanted), end="")
     except UneditableError as error:
         complain(f"{config} has a form that no patch is made for ({error}); change by hand:")
         for change in changes:
