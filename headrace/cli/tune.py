@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +40,8 @@ from headrace.cli.scenario import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import ProcessPoolExecutor
 
     from fleet.config.schema import Scale
     from scaler.simulate.edit import Edit
@@ -140,8 +143,7 @@ def tune(
 
 def _run(scenarios: Sequence[Scenario], choices: Sequence[Scale], jobs: int) -> list[list[Summary]]:
     """For each scenario the summary of each choice, in their order."""
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
+    from concurrent.futures import as_completed
 
     from scaler.simulate.tuning import evaluate
 
@@ -152,9 +154,7 @@ def _run(scenarios: Sequence[Scenario], choices: Sequence[Scale], jobs: int) -> 
         for at in range(0, len(choices), size)
     ]
     results: dict[tuple[int, int], list[Summary]] = {}
-    # not forked: this process has threads that draw the bar
-    context = get_context("spawn")
-    with progress(len(parts)) as tell, ProcessPoolExecutor(jobs, mp_context=context) as executor:
+    with progress(len(parts)) as tell, _processes(jobs) as executor:
         waiting = {
             executor.submit(evaluate, scenarios[number], part): (number, at)
             for number, at, part in parts
@@ -167,6 +167,39 @@ def _run(scenarios: Sequence[Scenario], choices: Sequence[Scale], jobs: int) -> 
         [s for at in range(0, len(choices), size) for s in results[number, at]]
         for number in range(len(scenarios))
     ]
+
+
+@contextlib.contextmanager
+def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes for the work; they end at once on Ctrl-C, an error, or when this one is killed."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import active_children, get_context
+
+    # not forked: this process has threads that draw the bar
+    context = get_context("spawn")
+    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
+    try:
+        yield executor
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in active_children():
+            process.terminate()
+        raise
+    executor.shutdown()
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it does, however that is."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _draw(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -216,6 +221,42 @@ def test_the_verb_prints_a_diff_of_the_file_and_says_when_no_setting_will_do(
     assert result.stderr == "headrace: none of 5 settings has misses within 1%\n"
     assert f"--- {config}\n+++ {config}\n@@" in result.stdout
     assert "+      policy: target\n" in result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGKILL, -9)]
+)
+def test_a_signal_ends_the_search_and_its_processes(
+    sent: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    config, trace = tmp_path / "a.yml", tmp_path / "learn.csv"
+    config.write_text(CONFIG)
+    trace.write_text("50\n" * 20_000)
+    command = [
+        sys.executable, "-m", "headrace", "tune", "--config", str(config), "--trace", str(trace),
+        "--service", "100ms", "--policy", "target", "--points", "20", "--jobs", "1",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tuning:
+        children = Path(f"/proc/{tuning.pid}/task/{tuning.pid}/children")
+        while not (found := workers(children.read_text())) and tuning.poll() is None:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        tuning.send_signal(sent)
+        out, _ = tuning.communicate(timeout=15)
+    assert (tuning.returncode, out) == (code, b"")
+    assert found
+    assert not workers(" ".join(found))
+
+
+def workers(pids: str) -> list[str]:
+    """Those of `pids` that work, not that which keeps track of resources."""
+    found = []
+    for pid in pids.split():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
 
 
 def test_a_trace_that_is_searched_on_is_no_holdout_by_any_name(tmp_path: Path) -> None:
