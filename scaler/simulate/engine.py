@@ -95,7 +95,7 @@ class _Simulation:
         self.ends: list[tuple[float, int, float]] = []
         """Heap of the requests in flight: end, replica, service time."""
         self.waits = array("d")
-        self.late = self.shed = self.expired = self.cut = 0
+        self.late = self.shed = self.expired = 0
         self.series = Series(
             at=array("d"),
             arrived=array("q"),
@@ -236,7 +236,6 @@ class _Simulation:
     ) -> None:
         left = version.leaving.get(replica)
         if left is None or version.deadlines[replica] < now:
-            self.cut += 1
             return
         version.served += 1
         version.busy_seconds += service
@@ -309,7 +308,7 @@ class _Simulation:
             expired=self.expired,
             waiting=len(waiting),
             overdue=sum(end - self.arrivals[number] > slo for number in waiting),
-            cut=self.cut,
+            cut=sum(version.cut for version in self.versions),
             waits=array("d", sorted(self.waits)),
             replica_seconds=sum(version.cost(end) for version in self.versions),
             starts=sum(version.starts for version in self.versions),

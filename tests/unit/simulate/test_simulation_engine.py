@@ -195,6 +195,12 @@ def test_a_drain_ends_at_its_timeout_and_cuts_what_is_left() -> None:
     assert run.cut == 1
 
 
+def test_what_is_cut_counts_though_it_would_have_lasted_beyond_the_end() -> None:
+    pool = setup(drain_timeout=2.0)
+    run = simulate(pool, requests((1.0, 80.0), end=20.0), scripted((0.0, 1), (3.0, 0)))
+    assert run.cut == 1
+
+
 def test_from_zero_a_request_waits_for_its_replica() -> None:
     settings = Scale(min=0, max=4, policy="target")
     versions = (VersionSetup(name="v1", weight=100, slots=2),)
