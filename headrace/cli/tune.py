@@ -128,8 +128,6 @@ def tune(
     judged = dict(
         zip(map(str, holdout or ()), _run(outside, pair, jobs or os.cpu_count() or 1), strict=True)
     )
-    if plot is not None:
-        _draw(plot, name, searched, chosen, tried)
     if as_json:
         _print_json(name, found, chosen, judged)
     else:
@@ -139,6 +137,8 @@ def tune(
         changes = edits(setup.pool, setup.scale, settings, chosen.setting)
         _print_diff(config, setup.pool, changes, pair[1])
         tell_omitted(setup.left_out)
+    if plot is not None:
+        _draw(plot, name, searched, chosen, tried)
 
 
 def _run(scenarios: Sequence[Scenario], choices: Sequence[Scale], jobs: int) -> list[list[Summary]]:
