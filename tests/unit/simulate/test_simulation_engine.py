@@ -155,6 +155,7 @@ def test_a_full_queue_refuses_and_a_long_wait_expires() -> None:
 def test_who_still_waits_at_the_end_is_a_miss_only_beyond_the_slo() -> None:
     run = simulate(setup(), requests((0.1, 9.0), (1.0, 1.0), (4.5, 1.0), end=5.0), fixed(1))
     assert (run.waiting, run.overdue, run.missed) == (2, 1, 1)
+    assert [run.wait(share) for share in (0.3, 0.6, 1.0)] == [0.0, 0.5, 4.0]
 
 
 def test_the_series_lasts_from_the_start_to_the_end() -> None:
