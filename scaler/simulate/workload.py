@@ -165,9 +165,13 @@ def _variation(trace: Windows, place: int, change: Change) -> float:
 
 
 def _renewals(begin: float, end: float, mean: float, cv: float, rng: Random) -> Iterator[float]:
-    """Arrivals with gamma gaps. The first gap is cut at random, so no window begins in step."""
+    """Arrivals with gamma gaps, as many as expected however short the window is.
+
+    It begins within a gap. Which, is drawn by length, as a long one is the likelier to be met (Cox,
+    Renewal Theory, 1962), and a gamma distribution weighted by length is one of shape + 1.
+    """
     shape = 1 / (cv * cv)
-    at = begin + rng.random() * rng.gammavariate(shape, mean / shape)
+    at = begin + rng.random() * rng.gammavariate(shape + 1, mean / shape)
     while at < end:
         yield at
         at += rng.gammavariate(shape, mean / shape)

@@ -233,6 +233,15 @@ def test_bursty_windows_have_the_variation_they_state() -> None:
         assert len(gaps) == pytest.approx(50_000, rel=0.1)
 
 
+@pytest.mark.parametrize("cv", [0.3, 1, 2, 4])
+@pytest.mark.parametrize("rate", [0.2, 5])
+def test_short_windows_have_as_many_requests_as_long_ones(rate: float, cv: float) -> None:
+    seconds = "time,rate,cv\n" + "".join(f"{n},{rate},{cv}\n" for n in range(40_000))
+    trace = windows_in(seconds, "time=time,rate=rate,cv=cv")
+    found = len(workload_of(trace, Change(), SERVICE, 0).arrivals)
+    assert found == pytest.approx(40_000 * rate, rel=0.05)
+
+
 def test_requests_are_repeated_and_thinned_with_their_service_times() -> None:
     trace = requests_in("time,service\n" + "".join(f"{n},{n + 1}\n" for n in range(1000)))
     double = workload_of(trace, Change(scale=2.0), None, 0)
