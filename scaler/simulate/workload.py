@@ -181,9 +181,15 @@ def _repeated(
     trace: Requests, change: Change, last: float, rng: Random
 ) -> tuple[array[float], array[float] | None]:
     each = change.scale / change.speed
+    part = slice(*_between(trace, change, last))
+    if each == 1:
+        return (
+            array("d", ((at - change.begin) / change.speed for at in trace.arrivals[part])),
+            None if trace.services is None else trace.services[part],
+        )
     gap = trace.end / len(trace.arrivals)
     places: list[tuple[float, int]] = []
-    for number in range(*_between(trace, change, last)):
+    for number in range(part.start, part.stop):
         at = trace.arrivals[number] - change.begin
         copies = int(each + rng.random())
         if copies:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,18 @@ def test_windows_are_read(
 ) -> None:
     found = windows_in(text, given)
     assert (found.width, list(found.counts), found.exact) == (width, counts, exact)
+
+
+def test_a_request_takes_little_memory_while_a_trace_is_read_and_run() -> None:
+    """A day at 60 a second is five million: at 500 bytes each they were three gigabytes."""
+    text = "time,service\n" + "".join(f"{n},0.5\n" for n in range(20_000))
+    tracemalloc.start()
+    try:
+        workload_of(requests_in(text), Change(), None, 0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak / 20_000 < 200
 
 
 def test_one_of_several_series_is_chosen() -> None:
