@@ -76,7 +76,8 @@ def _hpa_direction(given: Mapping[str, object]) -> str | None:
 
 
 def _schedule(given: Mapping[str, object]) -> str | None:
-    return "start and end are the same" if given.get("start") == given.get("end") else None
+    start = given.get("start")
+    return "start and end are the same" if start is not None and start == given.get("end") else None
 
 
 def _listener(given: Mapping[str, object]) -> str | None:

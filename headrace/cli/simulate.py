@@ -112,13 +112,13 @@ def simulate(
             progress=tell,
         )
     summaries = {name: summarize(found, price=price) for name, found in runs.items()}
-    if plot is not None:
-        _draw(plot, runs)
     if as_json:
         _print_json(setup, trace, numbers, runs, summaries)
     else:
         _print_table(setup, runs, summaries)
         tell_omitted(setup.left_out)
+    if plot is not None:
+        _draw(plot, runs)
     exceeded = [f"{name}: {why}" for name, s in summaries.items() for why in budget.exceeded(s)]
     if exceeded:
         from headrace.cli.output import complain

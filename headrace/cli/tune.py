@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +40,8 @@ from headrace.cli.scenario import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import ProcessPoolExecutor
 
     from fleet.config.schema import Scale
     from scaler.simulate.edit import Edit
@@ -101,7 +104,8 @@ def tune(
         raise HeadraceError(f"{name!r} has nothing to tune; known are {', '.join(KNOBS)}")
     change = change_from(scale=scale, speed=speed, start=start, length=length, begin=begin)
     limit = share("--max-miss", max_miss)
-    if seen := sorted(str(path) for path in set(trace) & set(holdout or ())):
+    searched_on = {path.resolve() for path in trace}
+    if seen := [str(path) for path in holdout or () if path.resolve() in searched_on]:
         raise HeadraceError(f"{', '.join(seen)} is searched on: give another trace as --holdout")
 
     def scenario(path: Path) -> Scenario:
@@ -124,8 +128,6 @@ def tune(
     judged = dict(
         zip(map(str, holdout or ()), _run(outside, pair, jobs or os.cpu_count() or 1), strict=True)
     )
-    if plot is not None:
-        _draw(plot, name, searched, chosen, tried)
     if as_json:
         _print_json(name, found, chosen, judged)
     else:
@@ -135,12 +137,13 @@ def tune(
         changes = edits(setup.pool, setup.scale, settings, chosen.setting)
         _print_diff(config, setup.pool, changes, pair[1])
         tell_omitted(setup.left_out)
+    if plot is not None:
+        _draw(plot, name, searched, chosen, tried)
 
 
 def _run(scenarios: Sequence[Scenario], choices: Sequence[Scale], jobs: int) -> list[list[Summary]]:
     """For each scenario the summary of each choice, in their order."""
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
+    from concurrent.futures import as_completed
 
     from scaler.simulate.tuning import evaluate
 
@@ -151,9 +154,7 @@ def _run(scenarios: Sequence[Scenario], choices: Sequence[Scale], jobs: int) -> 
         for at in range(0, len(choices), size)
     ]
     results: dict[tuple[int, int], list[Summary]] = {}
-    # not forked: this process has threads that draw the bar
-    context = get_context("spawn")
-    with progress(len(parts)) as tell, ProcessPoolExecutor(jobs, mp_context=context) as executor:
+    with progress(len(parts)) as tell, _processes(jobs) as executor:
         waiting = {
             executor.submit(evaluate, scenarios[number], part): (number, at)
             for number, at, part in parts
@@ -166,6 +167,39 @@ def _run(scenarios: Sequence[Scenario], choices: Sequence[Scale], jobs: int) -> 
         [s for at in range(0, len(choices), size) for s in results[number, at]]
         for number in range(len(scenarios))
     ]
+
+
+@contextlib.contextmanager
+def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes for the work; they end at once on Ctrl-C, an error, or when this one is killed."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import active_children, get_context
+
+    # not forked: this process has threads that draw the bar
+    context = get_context("spawn")
+    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
+    try:
+        yield executor
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in active_children():
+            process.terminate()
+        raise
+    executor.shutdown()
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it does, however that is."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _draw(
@@ -238,7 +272,7 @@ def _print_diff(config: Path, pool: str, changes: Sequence[Edit], wanted: Scale)
         print("the present settings are the best of those tried")
         return
     try:
-        print(diff_of(config.read_text("utf-8-sig"), config, pool, changes, wanted), end="")
+        print(diff_of(config.read_bytes().decode(), config, pool, changes, wanted), end="")
     except UneditableError as error:
         complain(f"{config} has a form that no patch is made for ({error}); change by hand:")
         for change in changes:

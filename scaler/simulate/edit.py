@@ -8,7 +8,9 @@ text that the one before left, so that two may share a new parent.
 from __future__ import annotations
 
 import difflib
+import io
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import yaml
 from msgspec import Struct
@@ -23,6 +25,9 @@ class Edit(Struct, frozen=True):
 
     path: tuple[str, ...]
     value: str
+
+
+BOM: Final = "\ufeff"
 
 
 class UneditableError(Exception):
@@ -42,12 +47,31 @@ def edited(text: str, edits: Iterable[Edit]) -> str:
     return text
 
 
+def dressed(plain: str, like: str) -> str:
+    """`plain`, which has bare line ends, with the byte order mark and the line ends of `like`."""
+    mark = BOM if like.startswith(BOM) else ""
+    return mark + plain.replace("\n", "\r\n" if "\r\n" in like else "\n")
+
+
+def undressed(text: str) -> str:
+    """The reverse of `dressed`. Raises UneditableError for a text of two kinds of line ends."""
+    plain = text.removeprefix(BOM).replace("\r\n", "\n")
+    if dressed(plain, text) != text:
+        raise UneditableError("its lines end in two ways")
+    return plain
+
+
 def unified(before: str, after: str, file: str) -> str:
     """The difference as `patch` takes it."""
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), file, file
+    lines = difflib.unified_diff(_lines(before), _lines(after), file, file)
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
-    return "".join(lines)
+
+
+def _lines(text: str) -> list[str]:
+    """As `patch` parts them: other separators than the newline are within a line."""
+    return io.StringIO(text, newline="\n").readlines()
 
 
 def _put(text: str, node: Node, path: Sequence[str], value: str) -> str:
@@ -87,8 +111,13 @@ def _put_in_list(text: str, node: SequenceNode, path: Sequence[str], value: str)
 
 
 def _into_flow(text: str, node: MappingNode | SequenceNode, entry: str) -> str:
-    """Behind the last entry between the braces."""
+    """Behind the last entry between the braces, and before a comment that follows it."""
     last = node.end_mark.index - 1
+    if node.value:
+        tail = node.value[-1]
+        end = (tail[1] if isinstance(tail, tuple) else tail).end_mark.index
+        if "#" in text[end:last]:
+            return f"{text[:end]}, {entry}{text[end:]}"
     inside = text[node.start_mark.index + 1 : last].rstrip()
     comma = (" " if inside.endswith(",") else ", ") if node.value else ""
     end = node.start_mark.index + 1 + len(inside)

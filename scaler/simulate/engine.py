@@ -95,7 +95,7 @@ class _Simulation:
         self.ends: list[tuple[float, int, float]] = []
         """Heap of the requests in flight: end, replica, service time."""
         self.waits = array("d")
-        self.late = self.shed = self.expired = self.cut = 0
+        self.late = self.shed = self.expired = 0
         self.series = Series(
             at=array("d"),
             arrived=array("q"),
@@ -236,7 +236,6 @@ class _Simulation:
     ) -> None:
         left = version.leaving.get(replica)
         if left is None or version.deadlines[replica] < now:
-            self.cut += 1
             return
         version.served += 1
         version.busy_seconds += service
@@ -300,17 +299,18 @@ class _Simulation:
         end, slo = self.workload.end, self.setup.slo
         self._settle(end)
         self._note(end)
-        waiting = [number for version in self.versions for number in version.queue]
+        so_far = [end - self.arrivals[number] for v in self.versions for number in v.queue]
         return Run(
             arrived=sum(version.arrived for version in self.versions),
             admitted=sum(version.started for version in self.versions),
             late=self.late,
             shed=self.shed,
             expired=self.expired,
-            waiting=len(waiting),
-            overdue=sum(end - self.arrivals[number] > slo for number in waiting),
-            cut=self.cut,
+            waiting=len(so_far),
+            overdue=sum(wait > slo for wait in so_far),
+            cut=sum(version.cut for version in self.versions),
             waits=array("d", sorted(self.waits)),
+            so_far=array("d", so_far),
             replica_seconds=sum(version.cost(end) for version in self.versions),
             starts=sum(version.starts for version in self.versions),
             changes=tuple(self.changes),

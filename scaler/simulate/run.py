@@ -52,6 +52,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """Got a slot, and were ended by a replica that drained for longer than `drain_timeout`."""
     waits: array[float]
     """Seconds, rising, of all that waited: late or not, and expired."""
+    so_far: array[float]
+    """Seconds that each of those still in the queue has waited."""
     replica_seconds: float
     starts: int
     changes: tuple[tuple[float, int], ...]
@@ -80,8 +82,9 @@ class Run(Struct, frozen=True, kw_only=True):
         return flips(self.changes)
 
     def wait(self, share: float) -> float:
-        """The wait in seconds that `share` of the admitted and expired did not exceed."""
-        return quantile(self.waits, share, zeros=self.admitted + self.expired - len(self.waits))
+        """The wait in seconds that `share` of all but the refused did not exceed."""
+        rising = sorted([*self.waits, *self.so_far]) if self.so_far else self.waits
+        return quantile(rising, share, zeros=self.arrived - self.shed - len(rising))
 
 
 def quantile(rising: Sequence[float], share: float, *, zeros: int = 0) -> float:

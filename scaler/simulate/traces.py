@@ -7,9 +7,10 @@ import gzip
 import io
 import itertools
 import math
+import operator
 import zlib
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -26,6 +27,8 @@ LLM_INPUT: Final = 8000.0
 """Input tokens it reads in a second."""
 LLM_OUTPUT: Final = 0.02
 """Seconds an output token takes."""
+UNEVEN: Final = 0.1
+"""Of a window: how much earlier or later than at its end the next one may begin."""
 
 
 class TraceError(HeadraceError):
@@ -79,10 +82,10 @@ def parse_trace(
     text: str, file: str, given: Format | None = None, series: str | None = None
 ) -> Trace:
     """As `read_trace`, from the text of a file that errors call `file`."""
-    lines = text.splitlines()
+    lines = text.rstrip().splitlines()
     if not lines:
         raise TraceError(f"{file}: the trace is empty")
-    if _is_number(lines[0]):
+    if _is_number(lines[0]) and (given is None or not given.header()):
         return _per_second(lines, file)
     reader = csv.reader(lines)
     header = [name.strip() for name in next(reader)]
@@ -97,7 +100,10 @@ def parse_trace(
         raise TraceError(f"{file}:1: the header has column {', '.join(twice)} more than once")
     rows = _Rows(reader, header, form, file)
     chosen = _chosen(rows, series)
-    return _windows(chosen, rows) if form.windows else _requests(chosen)
+    try:
+        return _windows(list(chosen), rows) if form.windows else _requests(chosen, form)
+    except csv.Error as error:
+        raise TraceError(f"{file}:{reader.line_num}: {error}") from None
 
 
 def _unknown(header: Sequence[str]) -> str:
@@ -171,8 +177,7 @@ class _Rows:
             value = float(cell) * self.form.unit
         except ValueError:
             try:
-                # a seventh digit of a second, as some traces have, is more than it reads
-                date = datetime.fromisoformat(cell.strip()[:26])
+                date = datetime.fromisoformat(cell.strip())
             except ValueError:
                 raise ValueError(f"expected seconds or a date and time, found {cell!r}") from None
             return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
@@ -181,73 +186,93 @@ class _Rows:
         return value
 
 
-def _chosen(rows: _Rows, series: str | None) -> list[_Row]:
-    """The rows of one series; TraceError when there are several and none is named."""
-    every = list(rows)
-    if not every:
-        raise TraceError(f"{rows.file}: the trace has no rows")
-    names = list(dict.fromkeys(row.series for row in every))
-    if series is None:
-        if len(names) > 1:
-            raise TraceError(
-                f"{rows.file} holds several series; choose one with --series: {', '.join(names)}"
-            )
-        return every
-    if not rows.form.series:
+def _chosen(rows: _Rows, series: str | None) -> Iterator[_Row]:
+    """The rows of one series; TraceError after the last when that is none, or one of several."""
+    if series is not None and not rows.form.series:
         raise TraceError(f"{rows.file}: no series {series!r}; no column tells series apart")
-    if series not in names:
-        raise TraceError(f"{rows.file}: no series {series!r}; it has {', '.join(names)}")
-    return [row for row in every if row.series == series]
-
-
-def _requests(rows: list[_Row]) -> Requests:
-    """A request without a service time is given the mean of the others."""
-    given = [service for row in rows if (service := _service(row.values)) is not None]
-    mean = fmean(given) if given else None
-    pairs = []
+    names: dict[str, None] = {}
     for row in rows:
-        values = row.values
-        service = _service(values)
-        if service is None:
-            service = mean
-        arrival = values["time"] if "time" in values else values["end"] - (service or 0.0)
-        pairs.append((arrival, service))
-    pairs.sort(key=lambda pair: pair[0])
-    first, last = pairs[0][0], pairs[-1][0]
-    gap = (last - first) / (len(pairs) - 1) if last > first else 1.0
-    services = [service for _, service in pairs if service is not None]
+        names[row.series] = None
+        if series in (None, row.series):
+            yield row
+    if not names:
+        raise TraceError(f"{rows.file}: the trace has no rows")
+    if series is None and len(names) > 1:
+        raise TraceError(
+            f"{rows.file} holds several series; choose one with --series: {', '.join(names)}"
+        )
+    if series not in (None, *names):
+        raise TraceError(f"{rows.file}: no series {series!r}; it has {', '.join(names)}")
+
+
+def _requests(rows: Iterable[_Row], form: Format) -> Requests:
+    """A request without a service time is given the mean of the others.
+
+    Columns grow row by row: a day of traffic has millions, and as objects they take gigabytes.
+    """
+    moment = "time" if form.time else "end"
+    arrivals, services = array("d"), array("d")
+    for row in rows:
+        arrivals.append(row.values[moment])
+        services.append(_service(row.values))
+    given = [service for service in services if not math.isnan(service)]
+    if given and len(given) < len(services):
+        mean = fmean(given)
+        services = array("d", (mean if math.isnan(service) else service for service in services))
+    if given and moment == "end":
+        arrivals = array("d", map(operator.sub, arrivals, services))
+    if any(later < earlier for earlier, later in itertools.pairwise(arrivals)):
+        order = sorted(range(len(arrivals)), key=arrivals.__getitem__)
+        services = array("d", (services[number] for number in order))
+        arrivals = array("d", (arrivals[number] for number in order))
+    first, last = arrivals[0], arrivals[-1]
+    gap = (last - first) / (len(arrivals) - 1) if last > first else 1.0
     return Requests(
-        arrivals=array("d", [arrival - first for arrival, _ in pairs]),
-        services=array("d", services) if services else None,
+        arrivals=array("d", (arrival - first for arrival in arrivals)),
+        services=services if given else None,
         end=last - first + gap,
         clock=first,
     )
 
 
-def _service(values: dict[str, float]) -> float | None:
+def _service(values: dict[str, float]) -> float:
+    """Seconds; NaN where the row does not say."""
     if "service" in values:
         return values["service"]
     if "input" not in values and "output" not in values:
-        return None
+        return math.nan
     return LLM_BASE + values.get("input", 0.0) / LLM_INPUT + values.get("output", 0.0) * LLM_OUTPUT
 
 
 def _windows(rows: list[_Row], table: _Rows) -> Windows:
-    """All windows are as wide as the smallest step between two; what a gap leaves out is empty."""
+    """All windows are as wide as the smallest step between two; what a gap leaves out is empty.
+
+    Steps that are whole windows but for UNEVEN are taken as such: some clocks are not exact.
+    """
     if len(rows) < 2:
         raise TraceError(f"{table.file}: a trace of windows needs at least 2 rows")
     starts = [row.values["time"] for row in rows]
     for row, (before, start) in zip(rows[1:], itertools.pairwise(starts), strict=True):
         if start <= before:
             table.fail(row.line, "windows must follow each other in time")
-    width = min(later - earlier for earlier, later in itertools.pairwise(starts))
-    number = round((starts[-1] - starts[0]) / width) + 1
-    if number > 100 * len(rows):
-        raise TraceError(f"{table.file}: windows of {width:g} s leave most of the trace empty")
+    steps = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    least, span = min(steps), starts[-1] - starts[0]
+    if span / least >= 100 * len(rows):
+        raise TraceError(f"{table.file}: windows of {least:g} s leave most of the trace empty")
+    places = [0]
+    for row, step in zip(rows[1:], steps, strict=True):
+        whole = round(step / least)
+        if abs(step / least - whole) > UNEVEN:
+            table.fail(
+                row.line,
+                f"windows must be of one width: this one begins {step:g} s after the one before, "
+                f"others {least:g} s",
+            )
+        places.append(places[-1] + whole)
+    width, number = span / places[-1], places[-1] + 1
     counts = array("d", bytes(8 * number))
     cvs = array("d", [1.0]) * number
-    for row in rows:
-        place = round((row.values["time"] - starts[0]) / width)
+    for row, place in zip(rows, places, strict=True):
         count = row.values.get("count")
         counts[place] += row.values["rate"] * width if count is None else count
         cvs[place] = row.values.get("cv", 1.0)

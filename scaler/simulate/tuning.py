@@ -18,7 +18,7 @@ from msgspec import Struct
 from fleet.config.load import ConfigError, load_text
 from fleet.config.schema import Scale
 from scaler.simulate.distribution import Distribution
-from scaler.simulate.edit import Edit, UneditableError, edited, unified
+from scaler.simulate.edit import Edit, UneditableError, dressed, edited, undressed, unified
 from scaler.simulate.knobs import KNOBS, Setting, value_of
 from scaler.simulate.run import Run
 from scaler.simulate.session import compare
@@ -125,9 +125,10 @@ def diff_of(text: str, file: Path, pool: str, changes: Sequence[Edit], wanted: S
     Raises UneditableError when the changed text would not be the configuration with `wanted` as
     the scaling of `pool`, and nothing else changed: where it has aliases, for instance.
     """
-    after = edited(text, changes)
+    plain = undressed(text)
+    after = edited(plain, changes)
     try:
-        before, found = load_text(text, file), load_text(after, file)
+        before, found = load_text(plain, file), load_text(after, file)
     except ConfigError as error:
         raise UneditableError(str(error)) from error
     scale = found.pools[pool].scale
@@ -137,7 +138,7 @@ def diff_of(text: str, file: Path, pool: str, changes: Sequence[Edit], wanted: S
         or found.model_copy(update={"pools": pools}) != before
     ):
         raise UneditableError("other values would change with it")
-    return unified(text, after, str(file))
+    return unified(text, dressed(after, text), str(file))
 
 
 def _unordered(scale: Scale) -> Scale:

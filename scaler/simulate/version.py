@@ -30,6 +30,7 @@ class SimVersion:
         "_rng",
         "arrived",
         "busy_seconds",
+        "cut",
         "deadlines",
         "desired",
         "free",
@@ -81,6 +82,8 @@ class SimVersion:
         """Leases that have ended."""
         self.busy_seconds = 0.0
         """Slot-seconds of those leases."""
+        self.cut = 0
+        """Requests of replicas that drained for too long."""
         self.wait_counts = [0] * BUCKETS
         """Of those that waited."""
         self.start_times: deque[float] = deque(maxlen=START_TIMES)
@@ -147,6 +150,7 @@ class SimVersion:
             self.start_times.append(ready_at - self._born[replica])
             self._serve(replica)
         for replica in [r for r, at in self.deadlines.items() if at <= now]:
+            self.cut += self.leaving[replica]
             self.gone(replica, self.deadlines[replica])
         return min(self.starting.values(), default=None)
 

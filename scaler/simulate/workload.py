@@ -165,9 +165,13 @@ def _variation(trace: Windows, place: int, change: Change) -> float:
 
 
 def _renewals(begin: float, end: float, mean: float, cv: float, rng: Random) -> Iterator[float]:
-    """Arrivals with gamma gaps. The first gap is cut at random, so no window begins in step."""
+    """Arrivals with gamma gaps, as many as expected however short the window is.
+
+    It begins within a gap. Which, is drawn by length, as a long one is the likelier to be met (Cox,
+    Renewal Theory, 1962), and a gamma distribution weighted by length is one of shape + 1.
+    """
     shape = 1 / (cv * cv)
-    at = begin + rng.random() * rng.gammavariate(shape, mean / shape)
+    at = begin + rng.random() * rng.gammavariate(shape + 1, mean / shape)
     while at < end:
         yield at
         at += rng.gammavariate(shape, mean / shape)
@@ -177,9 +181,15 @@ def _repeated(
     trace: Requests, change: Change, last: float, rng: Random
 ) -> tuple[array[float], array[float] | None]:
     each = change.scale / change.speed
+    part = slice(*_between(trace, change, last))
+    if each == 1:
+        return (
+            array("d", ((at - change.begin) / change.speed for at in trace.arrivals[part])),
+            None if trace.services is None else trace.services[part],
+        )
     gap = trace.end / len(trace.arrivals)
     places: list[tuple[float, int]] = []
-    for number in range(*_between(trace, change, last)):
+    for number in range(part.start, part.stop):
         at = trace.arrivals[number] - change.begin
         copies = int(each + rng.random())
         if copies:

@@ -111,6 +111,16 @@ def test_the_picture_is_svg_with_a_line_for_each_policy(files: list[str], tmp_pa
     assert all(line.get("points") for line in lines)
 
 
+def test_the_figures_are_not_lost_with_a_picture_that_cannot_be_written(
+    files: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "run.svg").mkdir()
+    result = run(*files, "--json", "--plot", str(tmp_path / "run.svg"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("headrace: cannot write ")
+    assert set(json.loads(result.stdout)["policies"]) == {"slo"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -155,6 +155,7 @@ def test_a_full_queue_refuses_and_a_long_wait_expires() -> None:
 def test_who_still_waits_at_the_end_is_a_miss_only_beyond_the_slo() -> None:
     run = simulate(setup(), requests((0.1, 9.0), (1.0, 1.0), (4.5, 1.0), end=5.0), fixed(1))
     assert (run.waiting, run.overdue, run.missed) == (2, 1, 1)
+    assert [run.wait(share) for share in (0.3, 0.6, 1.0)] == [0.0, 0.5, 4.0]
 
 
 def test_the_series_lasts_from_the_start_to_the_end() -> None:
@@ -192,6 +193,12 @@ def test_a_drain_ends_at_its_timeout_and_cuts_what_is_left() -> None:
     pool = setup(drain_timeout=2.0)
     run = simulate(pool, requests((1.0, 8.0), end=20.0), scripted((0.0, 1), (3.0, 0)))
     assert run.replica_seconds == pytest.approx(5.0)
+    assert run.cut == 1
+
+
+def test_what_is_cut_counts_though_it_would_have_lasted_beyond_the_end() -> None:
+    pool = setup(drain_timeout=2.0)
+    run = simulate(pool, requests((1.0, 80.0), end=20.0), scripted((0.0, 1), (3.0, 0)))
     assert run.cut == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def windows_in(text: str, given: str | None = None, series: str | None = None) -
         ("time,service\n5,\n6,\n", None, [0, 1], None),
         ("a,b\n1000,1\n3000,2\n", "time=a,unit=ms,service=b", [0, 2], [1, 2]),
         ("a\n2024-02-29T00:00:00Z\n2024-02-29T01:00:01+01:00\n", "time=a", [0, 1], None),
+        (
+            "time\n2024-02-29T00:00:00.123456+02:00\n2024-02-28T22:00:01.1234560Z\n",
+            None,
+            [0, 1],
+            None,
+        ),
+        ("time\n5\n6\n\n  \n", None, [0, 1], None),
     ],
 )
 def test_requests_are_read(
@@ -66,6 +74,8 @@ def test_requests_are_read(
         ("timestamp,value\n2014-04-10 00:04,94\n2014-04-10 00:09,5\n", None, 300, [94, 5], True),
         ("time,rate\n0,2\n10,3\n30,1\n", None, 10, [20, 30, 0, 10], False),
         ("t,n\n0,2\n60000,3\n", "time=t,count=n,unit=ms", 60, [2, 3], True),
+        ("1\n2\n\n", None, 1, [1, 2], True),
+        ("time,rate\n0,1\n9.8,2\n20,3\n40,4\n", None, 10, [10, 20, 30, 0, 40], False),
     ],
 )  # fmt: skip
 def test_windows_are_read(
@@ -73,6 +83,18 @@ def test_windows_are_read(
 ) -> None:
     found = windows_in(text, given)
     assert (found.width, list(found.counts), found.exact) == (width, counts, exact)
+
+
+def test_a_request_takes_little_memory_while_a_trace_is_read_and_run() -> None:
+    """A day at 60 a second is five million: at 500 bytes each they were three gigabytes."""
+    text = "time,service\n" + "".join(f"{n},0.5\n" for n in range(20_000))
+    tracemalloc.start()
+    try:
+        workload_of(requests_in(text), Change(), None, 0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak / 20_000 < 200
 
 
 def test_one_of_several_series_is_chosen() -> None:
@@ -111,6 +133,16 @@ def test_one_of_several_series_is_chosen() -> None:
         ("time,rate\n1,1\n", None, "t.csv: a trace of windows needs at least 2 rows"),
         ("time,rate\n1,1\n1,1\n", None, "t.csv:3: windows must follow each other in time"),
         ("time,rate\n0,1\n1,1\n9999,1\n", None, "leave most of the trace empty"),
+        ("time,rate\n0,1\n1e-300,1\n1e10,1\n", None, "leave most of the trace empty"),
+        (
+            "time,rate\n0,1\n60,1\n150,1\n",
+            None,
+            "t.csv:4: windows must be of one width: this one begins 90 s after the one before, "
+            "others 60 s",
+        ),
+        ("\n\n", None, "t.csv: the trace is empty"),
+        ("5\n6\n", "arrivals", "t.csv:1: no column time in the header"),
+        (f"time,x\n1,{'a' * 200_000}\n", None, "t.csv:2: field larger than field limit"),
     ],
 )
 def test_a_bad_trace_is_refused_with_its_line(text: str, given: str | None, message: str) -> None:
@@ -212,6 +244,15 @@ def test_bursty_windows_have_the_variation_they_state() -> None:
         deviation = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5
         assert deviation / mean == pytest.approx(cv, rel=0.1)
         assert len(gaps) == pytest.approx(50_000, rel=0.1)
+
+
+@pytest.mark.parametrize("cv", [0.3, 1, 2, 4])
+@pytest.mark.parametrize("rate", [0.2, 5])
+def test_short_windows_have_as_many_requests_as_long_ones(rate: float, cv: float) -> None:
+    seconds = "time,rate,cv\n" + "".join(f"{n},{rate},{cv}\n" for n in range(40_000))
+    trace = windows_in(seconds, "time=time,rate=rate,cv=cv")
+    found = len(workload_of(trace, Change(), SERVICE, 0).arrivals)
+    assert found == pytest.approx(40_000 * rate, rel=0.05)
 
 
 def test_requests_are_repeated_and_thinned_with_their_service_times() -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -150,6 +155,18 @@ def test_the_diff_is_one_of_the_file_and_names_the_policy_that_was_tuned() -> No
     assert edits("llm", configured, configured, {}) == []
 
 
+def test_the_diff_has_the_line_ends_and_the_byte_order_mark_of_the_file() -> None:
+    text = "\ufeff" + CONFIG.replace("\n", "\r\n")
+    settings = load_text(CONFIG, Path("a.yml"), {}).pools["llm"].scale
+    setting = {"tolerance": 0.2}
+    changes = edits("llm", settings, with_policy(settings, "target"), setting)
+    wanted = with_setting(with_policy(settings, "target"), setting)
+    diff = diff_of(text, Path("a.yml"), "llm", changes, wanted)
+    assert diff == diff_of(CONFIG, Path("a.yml"), "llm", changes, wanted).replace(
+        "\n", "\r\n"
+    ).replace("a.yml\r\n", "a.yml\n").replace("@@\r\n", "@@\n")
+
+
 def test_no_diff_is_made_where_it_would_change_more() -> None:
     text = "pools:\n  a: &a {driver: {process: {command: [x]}}, scale: {max: 9}}\n  b: *a\n"
     settings = load_text(text, Path("a.yml"), {}).pools["a"].scale
@@ -206,11 +223,51 @@ def test_the_verb_prints_a_diff_of_the_file_and_says_when_no_setting_will_do(
     assert "+      policy: target\n" in result.stdout
 
 
-def test_a_trace_that_is_searched_on_is_no_holdout(tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGKILL, -9)]
+)
+def test_a_signal_ends_the_search_and_its_processes(
+    sent: signal.Signals, code: int, tmp_path: Path
+) -> None:
     config, trace = tmp_path / "a.yml", tmp_path / "learn.csv"
     config.write_text(CONFIG)
+    trace.write_text("50\n" * 20_000)
+    command = [
+        sys.executable, "-m", "headrace", "tune", "--config", str(config), "--trace", str(trace),
+        "--service", "100ms", "--policy", "target", "--points", "20", "--jobs", "1",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tuning:
+        children = Path(f"/proc/{tuning.pid}/task/{tuning.pid}/children")
+        while not (found := workers(children.read_text())) and tuning.poll() is None:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        tuning.send_signal(sent)
+        out, _ = tuning.communicate(timeout=15)
+    assert (tuning.returncode, out) == (code, b"")
+    assert found
+    assert not workers(" ".join(found))
+
+
+def workers(pids: str) -> list[str]:
+    """Those of `pids` that work, not that which keeps track of resources."""
+    found = []
+    for pid in pids.split():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+def test_a_trace_that_is_searched_on_is_no_holdout_by_any_name(tmp_path: Path) -> None:
+    config, trace, link = (tmp_path / name for name in ("a.yml", "learn.csv", "other.csv"))
+    config.write_text(CONFIG)
     trace.write_text("5\n")
-    options = ["tune", "--config", str(config), "--trace", str(trace), "--holdout", str(trace)]
-    result = CliRunner().invoke(create_cli(), options)
-    assert result.exit_code == 1
-    assert result.stderr == (f"headrace: {trace} is searched on: give another trace as --holdout\n")
+    link.symlink_to(trace)
+    for holdout in (trace, link):
+        options = ["tune", "--config", str(config), "--trace", str(trace)]
+        result = CliRunner().invoke(create_cli(), [*options, "--holdout", str(holdout)])
+        assert result.exit_code == 1
+        assert result.stderr == (
+            f"headrace: {holdout} is searched on: give another trace as --holdout\n"
+        )

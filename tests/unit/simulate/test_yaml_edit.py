@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 import yaml
 
-from scaler.simulate.edit import Edit, UneditableError, edited, unified
+from scaler.simulate.edit import Edit, UneditableError, dressed, edited, undressed, unified
 
 UTILIZATION = ("scale", "signals", "router", "utilization")
 CASES = {
@@ -40,6 +44,16 @@ CASES = {
         "scale: {\n  min: 1,\n}\n",
         ("scale", "max"),
         "scale: {\n  min: 1, max: 5\n}\n",
+    ),
+    "a new key in braces before a comment": (
+        "scale: {\n  min: 1,  # one\n  }\n",
+        ("scale", "max"),
+        "scale: {\n  min: 1, max: 5,  # one\n  }\n",
+    ),
+    "a new entry in brackets before a comment": (
+        "scale:\n  signals: [\n    {redis: {list: a}}  # jobs\n  ]\n",
+        UTILIZATION,
+        "scale:\n  signals: [\n    {redis: {list: a}}, {router: {utilization: 5}}  # jobs\n  ]\n",
     ),
     "a new key in empty braces": ("scale: {}\n", ("scale", "max"), "scale: {max: 5}\n"),
     "a new key where there is nothing": (
@@ -118,4 +132,41 @@ def test_what_has_another_form_is_refused(text: str) -> None:
 def test_the_difference_is_one_that_patch_takes() -> None:
     assert unified("a: 1\nb: 2\n", "a: 1\nb: 3\n", "x.yml") == (
         "--- x.yml\n+++ x.yml\n@@ -1,2 +1,2 @@\n a: 1\n-b: 2\n+b: 3\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\nb: 2\n",
+        "a: 1\nb: 2",
+        "b: 2",
+        "a: 1\r\nb: 2\r\n",
+        "a: 1\r\nb: 2",
+        "\ufeffa: 1\nb: 2\n",
+        "# a\u2028# b\na: 1\nb: 2\n",
+    ],
+)
+def test_patch_makes_the_new_file_of_the_old(text: str, tmp_path: Path) -> None:
+    after = dressed(edited(undressed(text), [Edit(("b",), "3")]), text)
+    assert after == text.replace("b: 2", "b: 3")
+    file = tmp_path / "x.yml"
+    file.write_bytes(text.encode())
+    patch = shutil.which("patch")
+    if patch is None:
+        pytest.skip("patch is not installed")
+    diff = unified(text, after, "x.yml").encode()
+    subprocess.run([patch, str(file)], input=diff, check=True, capture_output=True)
+    assert file.read_bytes() == after.encode()
+
+
+def test_lines_that_end_in_two_ways_are_refused() -> None:
+    with pytest.raises(UneditableError, match="its lines end in two ways"):
+        undressed("a: 1\r\nb: 2\n")
+
+
+def test_an_end_of_file_without_a_newline_is_said_in_the_difference() -> None:
+    assert unified("a: 1", "a: 2", "x.yml") == (
+        "--- x.yml\n+++ x.yml\n@@ -1 +1 @@\n"
+        "-a: 1\n\\ No newline at end of file\n+a: 2\n\\ No newline at end of file\n"
     )
