@@ -16,6 +16,7 @@ class Gateway:
         self.limits: Mapping[str, int] = {}
         self.borrowed: Mapping[str, Replica] = {}
         self.lent: frozenset[str] = frozenset()
+        self.slots_lent: dict[str, int] = {}
         self.in_flight: dict[str, int] = {}
 
     def limit(self, limits: Mapping[str, int]) -> None:
@@ -30,8 +31,8 @@ class Gateway:
             limit = self.borrowed[replica].slots
         return max(limit, self.in_flight.get(replica, 0))
 
-    def lend(self, replicas: frozenset[str]) -> None:
-        self.lent = replicas
+    def lend(self, replicas: Mapping[str, int]) -> None:
+        self.lent, self.slots_lent = frozenset(replicas), dict(replicas)
 
 
 def replica(state: ReplicaState = ReplicaState.READY, host: str = "10.0.0.1") -> Replica:
@@ -124,6 +125,28 @@ def test_an_own_replica_may_be_in_use_until_the_leader_has_heard_otherwise() -> 
     side.follow(heard=2, a={"a": 0, "b": 1})
     assert side.gateway.lent == {"p-v1-1"}
     side.follow(heard=2)
+    assert side.gateway.lent == frozenset()
+
+
+def test_it_is_told_how_many_slots_others_have() -> None:
+    side = Side()
+    side.report()
+    assert side.gateway.slots_lent == {"p-v1-1": 0}
+    side.follow(a={"a": 1, "b": 3})
+    assert side.gateway.slots_lent == {"p-v1-1": 3}
+    side.follow(a={"a": 4, "b": 0})
+    assert side.gateway.slots_lent == {"p-v1-1": 1}, "taken back, and perhaps in use"
+    side.follow()
+    assert side.gateway.slots_lent == {"p-v1-1": 0}
+
+
+def test_a_loan_of_a_replica_that_is_not_offered_keeps_it_from_being_empty() -> None:
+    side = Side()
+    side.own = [replica(ReplicaState.UNHEALTHY)]
+    side.report()
+    side.follow(heard=1, a={"a": 0, "b": 0})
+    assert side.gateway.slots_lent == {"p-v1-1": 4}
+    side.follow(heard=1)
     assert side.gateway.lent == frozenset()
 
 
