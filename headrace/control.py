@@ -154,7 +154,7 @@ class Control:
                 store=self._store,
                 scaler=self._scaler,
                 operator=self.operator,
-                configure=self._configure_scaler,
+                configure=self.operator.configure_scaler,
                 recorder=self._recorder,
                 clock=self._clock,
             )
@@ -176,9 +176,6 @@ class Control:
             self._scaler.kick(pool)
         else:
             self._member.demand(pool)
-
-    def _configure_scaler(self) -> None:
-        self._scaler.configure(self.operator.config, self._store_url, self.operator.weights())
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT, then drain. Gives the exit status."""
@@ -275,7 +272,7 @@ class Control:
         if self._member is not None:
             await self._member.run(self._stop)
             return
-        self._configure_scaler()
+        self.operator.configure_scaler()
         self._spawn(self._save_state(), "scaler state")
         await self._scaler.run(self._stop)
 
