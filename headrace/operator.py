@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -297,10 +298,10 @@ class Operator:
         if version is not None:
             kept.require_version(pool, settings, version)
         names = list(settings.versions) if version is None else [version]
-        shared = self.config.cluster is not None
-        latest = decided.Latest(self._scaler, self._store, self._clock, shared=shared)
-        found = await latest.of(pool, names, at)
-        until = self._clock.wall() if at is None else at
+        of_cluster = self._cluster()
+        role = of_cluster.role if of_cluster is not None else None
+        found = await decided.Latest(self._scaler, self._store, role).of(pool, names, at)
+        until = math.inf if at is None else at
         return [await explained(decision, self._store, until) for decision in found]
 
     async def events(self, limit: int) -> Sequence[Event]:
