@@ -227,7 +227,8 @@ def _lent(
         for name, slots in before[key].items():
             if name == loan.owner or name not in lack:
                 continue
-            kept = min(slots, lack[name], spare[loan.owner])
+            room = loan.slots - sum(lent[key].values())
+            kept = min(slots, lack[name], spare[loan.owner], room)
             if kept:
                 lent[key][name] = kept
                 lack[name] -= kept

@@ -112,6 +112,19 @@ def test_too_few_slots_are_dealt_by_need() -> None:
     assert _targets({"a": 1, "b": 0}, {"a": 1, "b": 9}) == {"a": 0, "b": 1}
 
 
+def test_no_more_is_lent_of_a_replica_than_it_has_when_it_has_fewer_than_before() -> None:
+    a, b = Gateway("a", 1), Gateway("b", 0)
+    b.demand = 2
+    leader = Leader(a, b)
+    leader.beat(3)
+    a.ready["p-v1-1"] = 4
+    leader.beat(2)
+    a.ready = dict.fromkeys(a.ready, 2)
+    leader.beat(4)
+    first, second = (leader.loans[replica_key(name, "a")].shares for name in sorted(a.ready))
+    assert (first, second) == ({"a": 0, "b": 2}, {"a": 1, "b": 1})
+
+
 def test_a_slot_is_given_only_when_its_owner_no_longer_uses_it() -> None:
     a, b = Gateway("a", 1), Gateway("b", 0)
     b.demand = 2
