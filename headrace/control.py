@@ -188,6 +188,8 @@ class Control:
                 await self._stop.wait()
                 self._notifier.stopping()
                 await self.operator.drain_all(self._hurry)
+                if self._member is not None:
+                    self._member.drained()
                 await self._given_back()
         except HeadraceError as error:
             _log.error("cannot run", reason=str(error))

@@ -37,7 +37,8 @@ class Tenancy:
         """Own replicas that others may be using, and since which beat they are not offered."""
         self._lent: dict[str, int] = {}
         """Slots that others have of own replicas, by the last plan."""
-        self._closing = False
+        self._retired = False
+        self._closed = False
 
     @property
     def open(self) -> bool:
@@ -46,7 +47,7 @@ class Tenancy:
 
     def offers(self, pool: str, version: str) -> tuple[Offer, ...]:
         """What others may use."""
-        if self._closing:
+        if self._retired:
             return ()
         return tuple(
             Offer(r.name, r.host, r.port, r.slots)
@@ -80,7 +81,7 @@ class Tenancy:
                 limits[name] = share
                 # one that is taken back has no share, and may still be in use
                 lent[name] = max(1, loan.slots - share)
-            elif loan.serving and share and not self._closing:
+            elif loan.serving and share and not self._closed:
                 borrowed[key] = _replica(key, loan, share)
         self._limited, self._lent = set(limits), lent
         for name in lent:
@@ -108,9 +109,13 @@ class Tenancy:
         self._offered.clear()
         self._tell()
 
+    def retire(self) -> None:
+        """Offer nothing any longer; what waits here still uses what others lend."""
+        self._retired = True
+
     def close(self) -> None:
         """Offer and borrow nothing any longer."""
-        self._closing = True
+        self._retired = self._closed = True
         self.withdraw()
 
     def _tell(self) -> None:

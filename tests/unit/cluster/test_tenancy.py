@@ -160,6 +160,14 @@ def test_without_the_store_nothing_is_borrowed_and_in_the_end_nothing_lent() -> 
     assert (side.gateway.limits, side.gateway.lent) == ({}, frozenset())
 
 
+def test_one_that_retires_offers_nothing_and_still_borrows() -> None:
+    side = Side()
+    side.tenancy.retire()
+    assert side.tenancy.offers("p", "v1") == ()
+    side.follow(b={"a": 2, "b": 2})
+    assert [r.slots for r in side.gateway.borrowed.values()] == [2]
+
+
 def test_one_that_stops_offers_and_borrows_nothing_more() -> None:
     side = Side()
     side.report()
