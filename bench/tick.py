@@ -83,6 +83,10 @@ class SlabGateway:
         """See `fleet.ports.Gateway`."""
         return 0
 
+    def lent(self, replica: Replica) -> int:
+        """See `fleet.ports.Gateway`."""
+        return 0
+
     def allocate_cell(self) -> int:
         """See `fleet.ports.Gateway`."""
         return 0

@@ -58,6 +58,10 @@ class Gateway(Traffic, Protocol):
         """
         ...
 
+    def lent(self, replica: Replica) -> int:
+        """Slots of `replica` that other gateways may be using."""
+        ...
+
     def allocate_cell(self) -> int:
         """Reserve a zeroed telemetry cell for a new replica."""
         ...
@@ -84,8 +88,10 @@ class Shared(Protocol):
         """Slots of an own or borrowed replica that may be in use here; 0 for one not known."""
         ...
 
-    def lend(self, replicas: frozenset[str]) -> None:
-        """Own replicas that others may be using: none of them counts as drained."""
+    def lend(self, replicas: Mapping[str, int]) -> None:
+        """Own replicas that others may be using, and how many slots of them they have, which may
+        be none yet: none of the replicas counts as drained.
+        """
         ...
 
 

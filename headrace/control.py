@@ -154,7 +154,7 @@ class Control:
                 store=self._store,
                 scaler=self._scaler,
                 operator=self.operator,
-                configure=self._configure_scaler,
+                configure=self.operator.configure_scaler,
                 recorder=self._recorder,
                 clock=self._clock,
             )
@@ -177,9 +177,6 @@ class Control:
         else:
             self._member.demand(pool)
 
-    def _configure_scaler(self) -> None:
-        self._scaler.configure(self.operator.config, self._store_url, self.operator.weights())
-
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT, then drain. Gives the exit status."""
         loop = asyncio.get_running_loop()
@@ -191,6 +188,8 @@ class Control:
                 await self._stop.wait()
                 self._notifier.stopping()
                 await self.operator.drain_all(self._hurry)
+                if self._member is not None:
+                    self._member.drained()
                 await self._given_back()
         except HeadraceError as error:
             _log.error("cannot run", reason=str(error))
@@ -275,7 +274,7 @@ class Control:
         if self._member is not None:
             await self._member.run(self._stop)
             return
-        self._configure_scaler()
+        self.operator.configure_scaler()
         self._spawn(self._save_state(), "scaler state")
         await self._scaler.run(self._stop)
 

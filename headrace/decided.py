@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from msgspec import Struct
 
-from fleet.clock import Clock
+from fleet.cluster import Role
 from fleet.model import Decision
 from fleet.store.client import Store
 from scaler.loop import ScalerLoop
@@ -15,13 +16,14 @@ from scaler.loop import ScalerLoop
 class Latest(Struct, frozen=True):
     """What was decided here and what the journal has.
 
-    `shared`: other daemons of the cluster decide too, and write the same journal.
+    `role` is that in the cluster, whose daemons write the same journal; None: there is none. Who
+    does not decide takes the newest of the journal, whatever its own clock says, and not what it
+    decided itself when it last led.
     """
 
     scaler: ScalerLoop
     store: Store
-    clock: Clock
-    shared: bool
+    role: Role | None
 
     async def of(self, pool: str, versions: Sequence[str], at: float | None) -> list[Decision]:
         """Of each version the newest decision, until Unix time `at` if given.
@@ -35,8 +37,6 @@ class Latest(Struct, frozen=True):
         if at is not None:
             return await self.store.decision_at(pool, version, at)
         own = self.scaler.latest(pool, version)
-        if not self.shared:
+        if self.role is None or (own is not None and self.role is not Role.FOLLOWER):
             return own
-        told = await self.store.decision_at(pool, version, self.clock.wall())
-        both = [decision for decision in (own, told) if decision is not None]
-        return max(both, key=lambda decision: decision.at, default=None)
+        return await self.store.decision_at(pool, version, math.inf)

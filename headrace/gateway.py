@@ -174,6 +174,10 @@ class WorkerGateway:
         """See `fleet.ports.Gateway`."""
         return self.slab.cell_sessions(replica.cell) if replica.cell >= 0 else 0
 
+    def lent(self, replica: Replica) -> int:
+        """See `fleet.ports.Gateway`."""
+        return self.sharing.lent.get(replica.name, 0)
+
     def slots(self, replica: Replica) -> int:
         """Slots of `replica` in use by now; fewer than its own when they are found out."""
         found = self.slab.cell_limit(replica.cell) if replica.cell >= 0 else 0
@@ -223,7 +227,7 @@ class WorkerGateway:
         """See `fleet.ports.Shared`."""
         return self.sharing.held(replica)
 
-    def lend(self, replicas: frozenset[str]) -> None:
+    def lend(self, replicas: Mapping[str, int]) -> None:
         """See `fleet.ports.Shared`."""
         self.sharing.lent = replicas
         for name in self._drained:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -206,7 +207,7 @@ class Operator:
 
     def _weights_moved(self, pool: str) -> None:
         self._gateway.set_weights(pool, self._shifts.in_force[pool])
-        self._scaler.configure(self.config, self._store_url, self._shifts.in_force)
+        self.configure_scaler()
 
     def members_changed(self, pool: str) -> None:
         """The membership of a pool is another; weights may have waited for it."""
@@ -297,10 +298,10 @@ class Operator:
         if version is not None:
             kept.require_version(pool, settings, version)
         names = list(settings.versions) if version is None else [version]
-        shared = self.config.cluster is not None
-        latest = decided.Latest(self._scaler, self._store, self._clock, shared=shared)
-        found = await latest.of(pool, names, at)
-        until = self._clock.wall() if at is None else at
+        of_cluster = self._cluster()
+        role = of_cluster.role if of_cluster is not None else None
+        found = await decided.Latest(self._scaler, self._store, role).of(pool, names, at)
+        until = math.inf if at is None else at
         return [await explained(decision, self._store, until) for decision in found]
 
     async def events(self, limit: int) -> Sequence[Event]:
@@ -313,18 +314,16 @@ class Operator:
         """Take up what was set by hand before a restart, but for what has been set since."""
         self.restored = True
         fitting = stored.fitting(self.config, self._clock.wall())
+        before = self.weights()
         self._overrides = self._overrides.over(fitting, self._weights_touched, self._sizes_touched)
         _log.info(
             "overrides taken up",
             weights=list(self._overrides.weights),
             sizes=list(self._overrides.sizes),
         )
-        for pool in self._overrides.weights:
-            self._gateway.set_weights(pool, self._overrides.weights_of(self.config, pool))
         for pool, size in self._overrides.sizes.items():
             self._scaler.set_override(pool, size.replicas, size.until)
-        self._shifts.start(self.weights())
-        self._scaler.configure(self.config, self._store_url, self.weights())
+        self._move_at_once(before)
         if self._weights_touched or self._sizes_touched:
             await self._save()
 
@@ -333,14 +332,25 @@ class Operator:
         overrides = kept.decode(stored).fitting(self.config, self._clock.wall())
         if not self.restored or self._overrides == overrides:
             return
-        self._overrides = overrides
+        before, self._overrides = self.weights(), overrides
         for pool in self.config.pools:
-            self._gateway.set_weights(pool, self._overrides.weights_of(self.config, pool))
             size = self._overrides.sizes.get(pool)
             self._scaler.set_override(
                 pool, size.replicas if size else None, size.until if size else None
             )
-        self._scaler.configure(self.config, self._store_url, self.weights())
+        self._move_at_once(before)
+
+    def _move_at_once(self, before: Mapping[str, Mapping[str, int]]) -> None:
+        """Split by what is wanted now, in the pools where that was something else `before`."""
+        for pool, weights in self.weights().items():
+            if weights != before[pool]:
+                self._shifts.take(pool, weights)
+                self._gateway.set_weights(pool, weights)
+        self.configure_scaler()
+
+    def configure_scaler(self) -> None:
+        """Give the scaler the present configuration, with the weights in force."""
+        self._scaler.configure(self.config, self._store_url, self._shifts.in_force)
 
     def bounds(self, pool: str) -> Bounds:
         """What a plan for the whole cluster must know of a pool."""

@@ -33,8 +33,8 @@ class Sharing:
         self._changed = changed
         self._limits: dict[str, int] = {}
         self._borrowed: dict[str, Replica] = {}
-        self.lent: frozenset[str] = frozenset()
-        """Own replicas that others may be using."""
+        self.lent: Mapping[str, int] = {}
+        """Own replicas that others may be using, with the slots they have of them."""
 
     def limited(self, replica: Replica) -> Replica:
         """An own replica as the workers may use it; without any slot it serves nothing new."""

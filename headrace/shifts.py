@@ -137,6 +137,12 @@ class Shifts:
             self._minimums(pool, {})
         self.in_force = dict(weights)
 
+    def take(self, pool: str, weights: dict[str, int]) -> None:
+        """Have these in force at once; nothing waits."""
+        self._end(pool)
+        self._minimums(pool, {})
+        self.in_force[pool] = weights
+
     def plan(self, config: Config, wanted: Mapping[str, dict[str, int]]) -> Plan:
         """What can be in force at once when `wanted` is to be, by pool."""
         plan = Plan({}, {})

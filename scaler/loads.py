@@ -7,7 +7,6 @@ keys are ignored. What does not answer like that within an interval reports noth
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -19,6 +18,7 @@ from fleet.model import ReplicaState
 from fleet.ports import Gateway
 from scaler.members import Member
 from scaler.prober import Prober
+from scaler.signals.source import LARGEST
 
 
 class LoadSettings(Struct, frozen=True, kw_only=True):
@@ -43,14 +43,14 @@ def settings_of(config: Config) -> dict[str, LoadSettings]:
 
 
 def load_in(body: bytes | None) -> float | None:
-    """The number that an answer holds; None when it holds none that is finite and 0 or more."""
+    """The number that an answer holds; None when it holds none from 0 to LARGEST."""
     if body is None:
         return None
     try:
         load = msgspec.json.decode(body, type=_Answer).load
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
-    return load if math.isfinite(load) and load >= 0 else None
+    return load if 0 <= load <= LARGEST else None
 
 
 class LoadPoller:

@@ -64,6 +64,7 @@ class ScalerLoop:
         self._pools: dict[str, PoolLoop] = {}
         self._signals: dict[str, _SignalSettings] = {}
         self._overrides: dict[str, Override] = {}
+        self._minimums: dict[str, Mapping[str, int]] = {}
         self._restored: dict[str, PoolState] = {}
         self._tasks: dict[PoolLoop, asyncio.Task[None]] = {}
         self._running = False
@@ -96,6 +97,7 @@ class ScalerLoop:
                 )
         for name in self._pools.keys() - wanted.keys():
             del self._signals[name]
+            self._minimums.pop(name, None)
             self._end(self._pools.pop(name))
         for name, (scaled, signals) in wanted.items():
             if name in self._pools and self._signals[name] == signals:
@@ -155,6 +157,7 @@ class ScalerLoop:
 
     def set_minimums(self, pool: str, minimums: Mapping[str, int]) -> None:
         """Have at least so many replicas of the versions named; of the others none is needed."""
+        self._minimums[pool] = minimums
         if pool in self._pools and self._pools[pool].minimums != minimums:
             self._pools[pool].minimums = minimums
             self._pools[pool].kick()
@@ -232,8 +235,9 @@ class ScalerLoop:
             pack=self._pack,
         )
         loop.override = self._overrides.get(name)
+        loop.minimums = self._minimums.get(name, {})
         if before is not None:
-            loop.minimums, loop.packed = before.minimums, before.packed
+            loop.packed = before.packed
             loop.latest = {v: d for v, d in before.latest.items() if v in scaled.slots}
             self._end(before)
         self._pools[name] = loop

@@ -123,7 +123,7 @@ class Member:
             note=self.note,
         )
 
-    def present(self, *, in_flight: int, sessions: int) -> Present:
+    def present(self, *, in_flight: int, sessions: int, lent: int) -> Present:
         """What the plan sees of it."""
         return Present(
             name=self.name,
@@ -134,6 +134,7 @@ class Member:
             since=self.since,
             in_flight=in_flight,
             sessions=sessions,
+            lent=lent,
             restart_at=self.restart_at,
             stopping=bool(self.given_up),
         )

@@ -63,6 +63,8 @@ class Present(Struct, frozen=True, kw_only=True):
     in_flight: int = 0
     sessions: int = 0
     """That came to it lately, where replicas are picked by a key."""
+    lent: int = 0
+    """Slots of it that other gateways may be using."""
     restart_at: float | None = None
     """Monotonic; when a BACKOFF ends."""
     stopping: bool = False
@@ -179,7 +181,7 @@ def _repair(replica: Present, wanted: Wanted, now: float) -> tuple[list[Action],
     if replica.state is ReplicaState.UNHEALTHY:
         if late > now:
             return [], late
-        if replica.in_flight == 0:
+        if not replica.in_flight and not replica.lent:
             return [GiveUp(name=replica.name, reason=f"unhealthy for {limit}")], math.inf
         return [], now + RECHECK
     return [], math.inf

@@ -285,8 +285,10 @@ class ReplicaManager:
 
     def _present(self, member: Member) -> Present:
         if member.state not in (ReplicaState.READY, ReplicaState.UNHEALTHY):
-            return member.present(in_flight=0, sessions=0)
+            return member.present(in_flight=0, sessions=0, lent=0)
         replica = member.replica()
         return member.present(
-            in_flight=self._gateway.in_flight(replica), sessions=self._gateway.sessions(replica)
+            in_flight=self._gateway.in_flight(replica),
+            sessions=self._gateway.sessions(replica),
+            lent=self._gateway.lent(replica),
         )

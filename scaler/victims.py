@@ -4,7 +4,7 @@
                   from ready
     unhealthy     gets no new requests anyway
     old settings  would be replaced next
-    cost          requests in flight + sessions, the least first
+    cost          requests in flight + sessions + slots that others have, the least first
     age           of equal cost the youngest, whose caches are coldest
 
 *cost* is how many users notice. A request in flight has to be finished, which keeps the replica for
@@ -16,6 +16,9 @@ be the one that 500 sessions come back to. Without sessions the sum is what is i
 
 Sessions are counted with a few percent of error (`fleet.telemetry.sessions`), so replicas that hold
 nearly as many are taken for equal or not as it comes.
+
+What other gateways of a cluster have in flight at it is not known here; it is at most the slots
+that they were lent of it, and each of these counts as a request.
 """
 
 from __future__ import annotations
@@ -54,7 +57,7 @@ def _cost(replica: Present, spec: str) -> tuple[int, bool, int, float, str]:
             rank = 1
         case _:
             rank = 2
-    cost = replica.in_flight + replica.sessions
+    cost = replica.in_flight + replica.sessions + replica.lent
     return rank, replica.spec == spec, cost, -replica.born, replica.name
 
 
@@ -64,4 +67,6 @@ def _facts(replica: Present, now: float) -> Iterator[str]:
     if replica.state in (ReplicaState.READY, ReplicaState.UNHEALTHY):
         yield f"{replica.in_flight} in flight"
         yield f"{replica.sessions} sessions" if replica.sessions != 1 else "1 session"
+        if replica.lent:
+            yield f"{replica.lent} slots lent" if replica.lent != 1 else "1 slot lent"
     yield f"{format_duration(max(1, round(now - replica.born)))} old"

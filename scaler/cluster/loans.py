@@ -42,8 +42,8 @@ class Lending:
     def __init__(self, before: Plan | None) -> None:
         """`before` is the plan of the term before: its loans hold until they are taken back."""
         self._loans: dict[str, Loan] = dict(before.loans) if before is not None else {}
-        self._allowed: dict[tuple[str, str], list[tuple[Stamp, int]]] = {}
-        """By member and replica, what plans said that its reports do not show yet."""
+        self._allowed: dict[tuple[str, str], list[tuple[Stamp, int | None]]] = {}
+        """By member and replica, what plans said that its reports do not show yet; None: all."""
         if before is not None:
             self._note(before.stamp, before.loans)
 
@@ -60,19 +60,20 @@ class Lending:
         self._acknowledge(reports)
         settled = all(r.followed[0] == stamp[0] for r in reports.values() if r.lends)
         offers, wanted = self._wanted(reports, demands)
+        held = {key for report in reports.values() for key in report.held}
         loans = {}
-        for key in sorted(offers.keys() | self._loans.keys()):
+        for key in sorted(offers.keys() | self._loans.keys() | held):
             present = offers.get(key)
-            loan = present or self._loans[key]
+            loan = present or self._loans.get(key) or _forgotten(key)
             if loan.owner not in reports:
                 continue
             shares = self._allow(key, loan, wanted.get(key, {}), reports, settled=settled)
             if len(shares) > 1:
                 loans[key] = structs.replace(loan, serving=present is not None, shares=shares)
         self._note(stamp, loans)
-        for key in self._loans.keys() - loans.keys():
-            last = self._loans[key]
-            self._allowed.setdefault((last.owner, key), []).append((stamp, last.slots))
+        for key in (self._loans.keys() | held) - loans.keys():
+            if (owner := owner_of(key)) in reports:
+                self._allowed.setdefault((owner, key), []).append((stamp, None))
         self._loans = loans
         return loans
 
@@ -137,7 +138,8 @@ class Lending:
         return shares
 
     def _using(self, member: str, key: str, report: Report, default: int) -> int:
-        allowed = [slots for _, slots in self._allowed.get((member, key), ())]
+        open_ = self._allowed.get((member, key), ())
+        allowed = [default if slots is None else slots for _, slots in open_]
         return max([report.held.get(key, default), *allowed])
 
     def _acknowledge(self, reports: Mapping[str, Report]) -> None:
@@ -159,6 +161,11 @@ class Lending:
 def replica_key(replica: str, owner: str) -> str:
     """A replica's name in the whole cluster, where several hosts may have given the same one."""
     return f"{replica}@{owner}"
+
+
+def owner_of(key: str) -> str:
+    """Whose replica it is."""
+    return key.rpartition("@")[2]
 
 
 def _by_version(reports: Mapping[str, Report]) -> dict[Key, list[tuple[str, Offer]]]:
@@ -185,6 +192,22 @@ def _loan(pool: str, version: str, owner: str, offer: Offer) -> Loan:
     )
 
 
+def _forgotten(key: str) -> Loan:
+    """A replica that is not offered and of which the last plan had no loan, as when its owner was
+    away: who uses it still goes on with what is under way.
+    """
+    return Loan(
+        pool="",
+        version="",
+        owner=owner_of(key),
+        host="",
+        port=0,
+        slots=0,
+        serving=False,
+        shares={},
+    )
+
+
 def _lent(
     offers: Mapping[str, Loan],
     own: Mapping[str, int],
@@ -204,7 +227,8 @@ def _lent(
         for name, slots in before[key].items():
             if name == loan.owner or name not in lack:
                 continue
-            kept = min(slots, lack[name], spare[loan.owner])
+            room = loan.slots - sum(lent[key].values())
+            kept = min(slots, lack[name], spare[loan.owner], room)
             if kept:
                 lent[key][name] = kept
                 lack[name] -= kept

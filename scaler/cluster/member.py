@@ -110,6 +110,7 @@ class Member:
         self._leader_changes = 0
         self._fenced = 0
         self._left = False
+        self._drained = False
         self._wake = asyncio.Event()
         self._lifeline = Lifeline(seat.tenancy, settings.lease)
         self.finished = asyncio.Event()
@@ -154,6 +155,11 @@ class Member:
         else:
             self._wake.set()
 
+    def drained(self) -> None:
+        """This gateway is stopped and has no request left: it needs nothing of others."""
+        self._drained = True
+        self._wake.set()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Beat until `stop` is set, then hand over."""
         self._configure()
@@ -176,16 +182,24 @@ class Member:
             await self._term.end()
 
     async def _give_back(self) -> None:
-        """Beat until nothing is lent or borrowed any longer, for `drain_timeout` at most."""
+        """Beat until this gateway is drained and nothing is lent or borrowed any longer, for
+        `drain_timeout` at most.
+        """
         tenancy = self._seat.tenancy
         if tenancy is None:
             return
-        tenancy.close()
+        tenancy.retire()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain_timeout()):
+                while not self._drained and self._heard:
+                    self._wake.clear()
+                    await self.beat()
+                    await self._rest()
+                tenancy.close()
                 while tenancy.open and self._heard:
                     await self.beat()
                     await asyncio.sleep(GAP)
+        tenancy.close()
 
     async def leave(self) -> None:
         """Give up the lease and be forgotten by the others, at once; may be called again."""

@@ -35,7 +35,10 @@ class Tenancy:
         """Replicas of others, by key, of which some may be in use here."""
         self._offered: dict[str, int | None] = {}
         """Own replicas that others may be using, and since which beat they are not offered."""
-        self._closing = False
+        self._lent: dict[str, int] = {}
+        """Slots that others have of own replicas, by the last plan."""
+        self._retired = False
+        self._closed = False
 
     @property
     def open(self) -> bool:
@@ -44,7 +47,7 @@ class Tenancy:
 
     def offers(self, pool: str, version: str) -> tuple[Offer, ...]:
         """What others may use."""
-        if self._closing:
+        if self._retired:
             return ()
         return tuple(
             Offer(r.name, r.host, r.port, r.slots)
@@ -61,23 +64,28 @@ class Tenancy:
             elif since is None:
                 self._offered[name] = beat
         self._offered.update((name, None) for name in names)
-        self._shared.lend(frozenset(self._offered))
+        self._tell()
         self._borrowed = {key for key in self._borrowed if self._shared.held(key)}
         own = {replica_key(name, self._member): self._shared.held(name) for name in self._limited}
         return own | {key: self._shared.held(key) for key in self._borrowed}
 
     def follow(self, plan: Plan) -> None:
         """Use what the plan allows, and no more."""
-        limits, borrowed = {}, {}
+        limits, borrowed, lent = {}, {}, {}
         for key, loan in plan.loans.items():
             share = loan.shares.get(self._member)
             if share is None:
                 continue
             if loan.owner == self._member:
-                limits[key.removesuffix(f"@{self._member}")] = share
-            elif loan.serving and share and not self._closing:
+                name = key.removesuffix(f"@{self._member}")
+                limits[name] = share
+                # one that is taken back has no share, and may still be in use
+                lent[name] = max(1, loan.slots - share)
+            elif loan.serving and share and not self._closed:
                 borrowed[key] = _replica(key, loan, share)
-        self._limited = set(limits)
+        self._limited, self._lent = set(limits), lent
+        for name in lent:
+            self._offered.setdefault(name, 0)
         self._borrowed |= borrowed.keys()
         self._shared.limit(limits)
         self._shared.borrow(borrowed)
@@ -88,7 +96,7 @@ class Tenancy:
                 for name, since in self._offered.items()
                 if since is None or since > beat or replica_key(name, self._member) in plan.loans
             }
-            self._shared.lend(frozenset(self._offered))
+        self._tell()
 
     def withdraw(self) -> None:
         """Use nothing of others any longer; what is under way goes on."""
@@ -99,12 +107,19 @@ class Tenancy:
         self._limited.clear()
         self._shared.limit({})
         self._offered.clear()
-        self._shared.lend(frozenset())
+        self._tell()
+
+    def retire(self) -> None:
+        """Offer nothing any longer; what waits here still uses what others lend."""
+        self._retired = True
 
     def close(self) -> None:
         """Offer and borrow nothing any longer."""
-        self._closing = True
+        self._retired = self._closed = True
         self.withdraw()
+
+    def _tell(self) -> None:
+        self._shared.lend({name: self._lent.get(name, 0) for name in self._offered})
 
 
 def _replica(key: str, loan: Loan, slots: int) -> Replica:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from fleet.config.formula import Formula, FormulaError, UnknownError, parse
 from fleet.config.schema import FormulaSignal, Signal
+from scaler.signals.source import LARGEST
 from scaler.signals.standing import Measured
 
 
@@ -51,4 +52,7 @@ def computed(
         return Measured(name=one.name, value=None, target=one.per_replica, error=why)
     except FormulaError as error:
         return Measured(name=one.name, value=None, target=one.per_replica, error=str(error))
+    if abs(value) > LARGEST:
+        why = f"no load is as large as {value:.6g}"
+        return Measured(name=one.name, value=None, target=one.per_replica, error=why)
     return Measured(name=one.name, value=value, target=one.per_replica)

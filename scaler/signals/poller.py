@@ -16,7 +16,7 @@ from fleet.clock import Clock
 from fleet.config.schema import Signal
 from scaler.signals.answers import NOT_READ_YET, Answers
 from scaler.signals.loss import Loss
-from scaler.signals.source import SignalLostError, Source
+from scaler.signals.source import LARGEST, SignalLostError, Source
 from scaler.signals.standing import Measured
 
 __all__ = ["NOT_READ_YET", "Poller"]
@@ -76,6 +76,8 @@ class Poller:
         """Ask once. Whatever goes wrong is a failed read, never an answer."""
         try:
             value = await self.source.read()
+            if value is not None and not abs(value) <= LARGEST:
+                raise SignalLostError(f"no load is as large as {value:.6g}")
         except SignalLostError as error:
             self._answers = self._answers.failed(str(error))
         except Exception as error:

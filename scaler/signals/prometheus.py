@@ -98,7 +98,7 @@ def parse_answer(status: int, body: bytes, *, ignore_null_values: bool = False) 
     """
     try:
         answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise SignalLostError(f"HTTP {status}, not an answer of Prometheus") from None
     if answer.status != "success" or not 200 <= status < 300:
         raise SignalLostError(f"{answer.error_type or f'HTTP {status}'}: {answer.error}")

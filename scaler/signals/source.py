@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from fleet.errors import HeadraceError
+
+LARGEST: Final = 1e15
+"""A number beyond it, either way, is a fault and no measurement: sizes cannot be computed of it."""
 
 
 class SignalLostError(HeadraceError):

@@ -155,6 +155,25 @@ async def test_a_replica_is_stopped_only_when_requests_of_other_gateways_are_thr
         assert await a.process.exit_code(timeout=20) == 0
 
 
+async def test_a_gateway_that_stops_serves_what_waits_for_slots_of_others(
+    tmp_path: Path, store: tuple[str, Spawned]
+) -> None:
+    async with (
+        daemon(place(tmp_path, "a"), config(store[0], "a")) as a,
+        daemon(place(tmp_path, "b"), config(store[0], "b")) as b,
+    ):
+        await a.until_ready("support", 1)
+        await borrows(b)
+        async with asyncio.TaskGroup() as group:
+            answers = [group.create_task(ask(b, 0.4)) for _ in range(5)]
+            await b.until(
+                lambda s: s["pools"][0]["versions"][0]["totals"]["queued_now"] >= 2, "some wait"
+            )
+            b.process.terminate()
+        assert [answer.result() for answer in answers] == [HOSTS["a"]] * 5
+        assert await b.process.exit_code(timeout=20) == 0
+
+
 async def test_without_the_store_nothing_of_others_is_used_after_the_lease(
     tmp_path: Path, store: tuple[str, Spawned]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from headrace import overrides
 from headrace.overrides import Overrides, SizeOverride, WeightOverride
-from tests.chaos.daemon_kit import ask, one_pool, static_pool
+from tests.chaos.daemon_kit import ROUTES, ask, one_pool, static_pool
 from tests.chaos.gateway_kit import config
 from tests.support.daemon import complete, daemon
 from tests.support.ports import free_port
@@ -118,6 +119,30 @@ async def test_overrides_of_a_store_that_comes_late_are_taken_up(tmp_path: Path)
             await running.until(lambda s: s["pools"][0]["weights_overridden"], "taken up")
             pool = await running.pool("support")
     assert [v["weight"] for v in pool["versions"]] == [33, 5]
+
+
+async def test_a_store_that_comes_late_leaves_weights_that_wait_alone(tmp_path: Path) -> None:
+    port, away = free_port(), free_port()
+    sleeping = {"process": {"command": ["sleep", "600", "{port}"], "start_timeout": "10m"}}
+    here = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", away)
+
+    def split(v2: int) -> dict[str, Any]:
+        static = {"static": {"endpoints": [f"http://127.0.0.1:{away}"]}}
+        versions = {
+            "v1": {"weight": 100, "driver": static},
+            "v2": {"weight": v2, "driver": sleeping},
+        }
+        pool = {"versions": versions, "scale": {"min": 0}, "health": {"path": None}}
+        whole = {"routes": ROUTES, "pools": {"support": pool}}
+        return {**whole, "store": f"redis://127.0.0.1:{port}/0"}
+
+    async with here, daemon(tmp_path, split(0)) as running:
+        await running.until_ready("support", 1)
+        running.write(complete(split(100)))
+        await running.until(lambda s: s["pools"][0]["weights_waiting"], "the edit waits")
+        async with redis_server(tmp_path, port=port):
+            await running.process.line("overrides taken up")
+            assert (await running.pool("support"))["weights_waiting"]
 
 
 async def test_garbage_in_the_store_stops_nothing(tmp_path: Path) -> None:

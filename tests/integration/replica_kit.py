@@ -100,6 +100,7 @@ class FakeGateway(Told):
         self.now: dict[str, tuple[Replica, ...]] = {}
         self.busy: dict[str, int] = defaultdict(int)
         self.visitors: dict[str, int] = defaultdict(int)
+        self.borrowers: dict[str, int] = defaultdict(int)
         self.cells: set[int] = set()
         self._next_cell = 0
 
@@ -123,6 +124,9 @@ class FakeGateway(Told):
 
     def sessions(self, replica: Replica) -> int:
         return self.visitors[replica.name]
+
+    def lent(self, replica: Replica) -> int:
+        return self.borrowers[replica.name]
 
     def slots_per_replica(self, pool: str, version: str) -> int | None:
         return None

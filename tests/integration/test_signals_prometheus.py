@@ -108,6 +108,12 @@ ANSWERS = {
         b'{"status":"success","data":{"resultType":"scalar","result":[1,"many"]}}',
         "the answer cannot be read: could not convert string to float: 'many'",
     ),
+    "no text": (200, b'{"status":"\xff"}', "HTTP 200, not an answer of Prometheus"),
+    "too deep an answer": (
+        200,
+        b'{"any":' * 10_000,
+        "HTTP 200, not an answer of Prometheus",
+    ),
     "a series without a value": (
         200,
         b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{}}]}}',

@@ -16,6 +16,7 @@ class Gateway:
         self.limits: Mapping[str, int] = {}
         self.borrowed: Mapping[str, Replica] = {}
         self.lent: frozenset[str] = frozenset()
+        self.slots_lent: dict[str, int] = {}
         self.in_flight: dict[str, int] = {}
 
     def limit(self, limits: Mapping[str, int]) -> None:
@@ -30,8 +31,8 @@ class Gateway:
             limit = self.borrowed[replica].slots
         return max(limit, self.in_flight.get(replica, 0))
 
-    def lend(self, replicas: frozenset[str]) -> None:
-        self.lent = replicas
+    def lend(self, replicas: Mapping[str, int]) -> None:
+        self.lent, self.slots_lent = frozenset(replicas), dict(replicas)
 
 
 def replica(state: ReplicaState = ReplicaState.READY, host: str = "10.0.0.1") -> Replica:
@@ -127,6 +128,28 @@ def test_an_own_replica_may_be_in_use_until_the_leader_has_heard_otherwise() -> 
     assert side.gateway.lent == frozenset()
 
 
+def test_it_is_told_how_many_slots_others_have() -> None:
+    side = Side()
+    side.report()
+    assert side.gateway.slots_lent == {"p-v1-1": 0}
+    side.follow(a={"a": 1, "b": 3})
+    assert side.gateway.slots_lent == {"p-v1-1": 3}
+    side.follow(a={"a": 4, "b": 0})
+    assert side.gateway.slots_lent == {"p-v1-1": 1}, "taken back, and perhaps in use"
+    side.follow()
+    assert side.gateway.slots_lent == {"p-v1-1": 0}
+
+
+def test_a_loan_of_a_replica_that_is_not_offered_keeps_it_from_being_empty() -> None:
+    side = Side()
+    side.own = [replica(ReplicaState.UNHEALTHY)]
+    side.report()
+    side.follow(heard=1, a={"a": 0, "b": 0})
+    assert side.gateway.slots_lent == {"p-v1-1": 4}
+    side.follow(heard=1)
+    assert side.gateway.lent == frozenset()
+
+
 def test_without_the_store_nothing_is_borrowed_and_in_the_end_nothing_lent() -> None:
     side = Side()
     side.report()
@@ -135,6 +158,14 @@ def test_without_the_store_nothing_is_borrowed_and_in_the_end_nothing_lent() -> 
     assert (side.gateway.borrowed, side.gateway.limits) == ({}, {"p-v1-1": 1})
     side.tenancy.reclaim()
     assert (side.gateway.limits, side.gateway.lent) == ({}, frozenset())
+
+
+def test_one_that_retires_offers_nothing_and_still_borrows() -> None:
+    side = Side()
+    side.tenancy.retire()
+    assert side.tenancy.offers("p", "v1") == ()
+    side.follow(b={"a": 2, "b": 2})
+    assert [r.slots for r in side.gateway.borrowed.values()] == [2]
 
 
 def test_one_that_stops_offers_and_borrows_nothing_more() -> None:

@@ -218,6 +218,15 @@ async def test_a_new_beginning_ends_what_waits() -> None:
     assert pools.shifts.in_force == {"a": {"v1": 20, "v2": 80}}
 
 
+async def test_weights_taken_end_those_that_wait() -> None:
+    pools = Pools()
+    pools.set(v1=50, v2=50)
+    pools.shifts.take("a", {"v1": 0, "v2": 100})
+    assert pools.minimums == [{"v2": 2}, {}]
+    assert pools.shifts.lacking("a") == ""
+    assert pools.set(v1=0, v2=100) == {"v1": 0, "v2": 100}
+
+
 async def test_a_timeout_of_zero_moves_at_once() -> None:
     pools = Pools(timeout="0s")
     assert pools.set(v1=50, v2=50) == {"v1": 50, "v2": 50}

@@ -19,6 +19,9 @@ ANSWERS: dict[str, tuple[bytes | None, float | None]] = {
     "a text": (b'{"load": "7"}', None),
     "below zero": (b'{"load": -1}', None),
     "beyond all numbers": (b'{"load": 1e999}', None),
+    "a number beyond all loads": (b'{"load": 1e308}', None),
+    "too deep": (b'{"any":' * 9000, None),
+    "no text": (b'{"load": "\xff"}', None),
     "cut off": (b'{"load": 7', None),
 }
 

@@ -302,6 +302,11 @@ REPAIRS: dict[str, tuple[Present, list[object], float | None]] = {
         [],
         NOW + 1,
     ),
+    "unhealthy too long but lent: another gateway may have a request there": (
+        there("a-1", UNHEALTHY, since=NOW - 60, lent=1),
+        [],
+        NOW + 1,
+    ),
     "ready: nothing to repair": (there("a-1"), [], None),
 }
 
@@ -334,6 +339,20 @@ REASONS: dict[str, tuple[list[Present], int, dict[str, str]]] = {
         {
             "a-99": "1 wanted; one of the 2 least costly of 3: starting, 1s old",
             "a-98": "1 wanted; one of the 2 least costly of 3: 0 in flight, 1 session, 2s old",
+        },
+    ),
+    "slots that other gateways have count as requests": (
+        [
+            there("a-1", in_flight=2, lent=2),
+            there("a-2", in_flight=3, lent=1),
+            there("a-99", lent=5),
+        ],
+        1,
+        {
+            "a-1": "1 wanted; one of the 2 least costly of 3: 2 in flight, 0 sessions, "
+            "2 slots lent, 1m39s old",
+            "a-2": "1 wanted; one of the 2 least costly of 3: 3 in flight, 0 sessions, "
+            "1 slot lent, 1m38s old",
         },
     ),
     "all, so that nothing was chosen": (

@@ -101,6 +101,14 @@ async def test_a_fault_in_a_source_is_a_lost_signal() -> None:
     assert one.error == "KeyError: 'pending'"
 
 
+@pytest.mark.parametrize("value", [1e16, -1e308, float("inf"), float("nan")])
+async def test_a_number_beyond_all_loads_is_a_lost_signal(value: float) -> None:
+    one = poller(FakeSource(7, value), ManualClock(), Journal())
+    await one.ask()
+    await one.ask()
+    assert (reading(one).value, reading(one).error) == (None, f"no load is as large as {value:g}")
+
+
 async def test_a_version_answers_for_its_share() -> None:
     one = poller(FakeSource(40), ManualClock(), Journal())
     await one.ask()
@@ -241,6 +249,10 @@ def test_formulae() -> None:
     assert formula_readings("jobs + tokens", lost, gone) == (None, "tokens: gone")
     assert formula_readings("jobs + (tokens ?? 1)", lost, gone) == (4, None)
     assert formula_readings("jobs + tokens", lost, {}) == (None, None), "nothing to measure"
+    assert formula_readings("(jobs + tokens) ** 40", {"jobs": 1, "tokens": 2}, {}) == (
+        None,
+        "no load is as large as 1.21577e+19",
+    )
     zero: dict[str, float | None] = {"jobs": 3, "tokens": 0}
     assert formula_readings("jobs / tokens", zero, {}) == (None, "column 6: division by zero")
 

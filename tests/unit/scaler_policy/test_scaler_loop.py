@@ -371,6 +371,17 @@ async def test_a_term_begins_with_what_every_pool_holds_by_then() -> None:
     assert daemon.fleet.applied[0] == ("a", {"v1": 1})
 
 
+async def test_what_a_weight_waits_for_is_still_wanted_in_a_new_term() -> None:
+    daemon = Daemon()
+    pools = {"support": pool(versions={"v1": 100, "v2": 0})}
+    daemon.configure(pools)
+    daemon.scaler.set_minimums("support", {"v2": 3})
+    daemon.scaler.begin_anew()
+    daemon.configure(pools)
+    async with daemon.running():
+        await wait_until(lambda: daemon.size(version="v2") == 3, "the minimum is applied")
+
+
 def test_requests_are_packed_while_the_pool_is_larger_than_wanted() -> None:
     daemon = Daemon(ManualClock(1000.0))
     daemon.configure({"support": pool(scale={"pack": "shrinking"})})
