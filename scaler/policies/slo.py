@@ -58,7 +58,7 @@ DRAIN_SERVICES: Final = 4.0
 """A queue is given slots to drain in a quarter of a start time, but at most one a request."""
 PILED: Final = 3.0
 """Standard deviations above the load beyond which requests have piled up, not come by chance."""
-RISE_PART: Final = 0.2
+RISE_PART: Final = 0.3
 """Of the rise that is kept as spare all the time."""
 STRICTER: Final = 0.25
 LONGEST_CORRECTION: Final = 1.5
