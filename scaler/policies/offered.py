@@ -43,6 +43,8 @@ class Offered(Struct, frozen=True, kw_only=True):
     busy_lately: float = 0.0
     waited_lately: float = 0.0
     late_lately: float = 0.0
+    service: float = 0.0
+    """Mean seconds that a request holds a slot, of those that ended last; 0 until one has."""
     rate: float = 0.0
     """Arrivals a second, smoothed over the objective's wait."""
     load: float = 0.0
@@ -60,11 +62,6 @@ class Offered(Struct, frozen=True, kw_only=True):
     """The load to expect a start time ahead, if it goes on growing; 0 while it does not."""
     rise: float = UNKNOWN_RISE
     """How far load may rise within a start time, in units of its square root."""
-
-    @property
-    def service(self) -> float:
-        """Mean seconds that a request holds a slot; 0 while unknown."""
-        return self.busy_lately / self.served_lately if self.served_lately >= 1 else 0.0
 
     @property
     def late_share(self) -> float:
@@ -104,7 +101,7 @@ def followed(before: Offered, seen: Observation, wait: float, start: float) -> O
     fade_level = math.exp(-passed / LEVEL)
     served = before.served_lately * fade + max(0, seen.served - before.served)
     busy = before.busy_lately * fade + max(0.0, seen.busy - before.busy)
-    service = busy / served if served >= 1 else 0.0
+    service = busy / served if served >= 1 else before.service
     keep = math.exp(-passed / wait)
     arriving = max(0, seen.arrived - before.arrived) / passed
     rate = before.rate * keep + arriving * (1 - keep) if before.ends else arriving
@@ -124,6 +121,7 @@ def followed(before: Offered, seen: Observation, wait: float, start: float) -> O
         late=late,
         served_lately=served,
         busy_lately=busy,
+        service=service,
         waited_lately=before.waited_lately * fade + max(0, waited - before.waited),
         late_lately=before.late_lately * fade + max(0, late - before.late),
         rate=rate,

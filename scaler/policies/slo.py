@@ -14,9 +14,12 @@ measured.
    are there (in flight, and queued), less what a count may lie above its mean by chance, with a
    share of the rise as spare. The spare slots of both grow, up to half as much again, while more
    requests are late than the objective allows.
-4. **No useless start.** Requests in the queue count only if they would still wait when a replica
-   asked for now is ready, given the slots that are ready or on their way; and no more of them
-   than drain in a quarter of D, since what has piled up during a start is gone soon after it.
+4. **No useless start.** Requests in the queue count only if any would still wait when a replica
+   asked for now is ready, given the slots that are ready or on their way. Then those count that
+   would wait by then, beside the load; and slots for no more of them than drain in a quarter of
+   D, since what has piled up during a start is gone soon after it. What was asked for is kept
+   while requests wait: the queue that counts no longer, since replicas are on their way that will
+   serve it, must not cancel them.
 5. **Hold.** A version shrinks to the most that was needed over several start times, and only if
    a stricter bound of Erlang's formula holds there. What a piled-up queue needs beyond what its
    load may bring by chance is not held. A size that was given up and is needed again lengthens
@@ -54,6 +57,8 @@ kept for what no formula foresees."""
 CHANCE: Final = 0.8
 """Standard deviations by which a count of requests may lie above its mean by chance; the hold
 takes the highest of many counts."""
+GROWTH: Final = 2.0
+"""Times its length to which a queue is expected to grow at most: by as much as it has."""
 DRAIN_SERVICES: Final = 4.0
 """A queue is given slots to drain in a quarter of a start time, but at most one a request."""
 PILED: Final = 3.0
@@ -124,6 +129,8 @@ def decide(
     )
     if need > (own.replicas or 0):
         lasting = need
+    if seen.queued and need < seen.desired:
+        need, reason = seen.desired, f"{reason}; kept at {seen.desired} while requests wait"
     returned = _returned(memory, seen, lasting)
     hold = settings.stabilization
     if hold is None:
@@ -174,14 +181,16 @@ def _propose(
     seen: Observation, offered: Offered, objective: Objective, start: float
 ) -> tuple[Proposal, int]:
     """Steps 3 and 4; and the replicas that would do if nothing had piled up."""
-    queued = seen.queued if waits_on(seen, offered, start) else 0
+    queued = waiting(seen, offered, start)
     allowed = 1 - objective.share
     correction = min(LONGEST_CORRECTION, max(1.0, offered.late_share / allowed))
     by_erlang = _by_erlang(offered, objective, 1.0)
     spare = max(0.0, by_erlang - offered.level) * correction
     rise = RISE_PART * offered.rise * math.sqrt(offered.load + 1) * correction
     part = min(1.0, DRAIN_SERVICES * offered.service / start) if offered.service else 1.0
-    present = seen.in_flight + part * queued
+    there = seen.in_flight + queued
+    served = min(there, max(offered.load, seen.in_flight))
+    present = served + part * (there - served)
     expected = max(offered.level, offered.ahead) + spare
     slots = max(expected, present - CHANCE * math.sqrt(present) + rise)
     steady = min(present, offered.load + PILED * math.sqrt(offered.load + 1))
@@ -200,18 +209,20 @@ def _propose(
     return proposal, max(least, math.ceil(lasting / seen.slots - 1e-9))
 
 
-def waits_on(seen: Observation, offered: Offered, start: float) -> bool:
-    """Whether anything that is queued, or comes meanwhile, still waits `start` seconds from now.
+def waiting(seen: Observation, offered: Offered, start: float) -> float:
+    """Requests of the queue that a replica asked for now would find, with those to come until then.
 
     What is ready serves for all of that time, what is starting from when it should be ready; the
-    load may rise as it did before.
+    load may rise as it did before. 0 when the queue will be gone by then; otherwise at most twice
+    what is queued, as a queue is expected to grow on for no longer than it has.
     """
     service = offered.service
     if not seen.queued or not service:
-        return seen.queued > 0
+        return seen.queued
     seconds = seen.ready * start + sum(min(start, age) for age in seen.starting_for)
     rate = offered.rate + offered.rise * math.sqrt(offered.load + 1) / service
-    return seen.queued + rate * start > seconds * seen.slots / service
+    left = seen.queued + rate * start - seconds * seen.slots / service
+    return min(max(left, seen.queued), GROWTH * seen.queued) if left > 0 else 0.0
 
 
 def _by_erlang(offered: Offered, objective: Objective, part: float) -> float:

@@ -11,7 +11,7 @@ from scaler_kit import histogram, scale, seen, total
 
 from fleet.model import Observation
 from scaler.policies.offered import Offered, begun, followed
-from scaler.policies.slo import SloMemory, decide, waits_on
+from scaler.policies.slo import SloMemory, decide, waiting
 from scaler.policies.want import Want
 
 SERVICE = 0.5
@@ -51,6 +51,21 @@ class Traffic:
         }
         readings = given.pop("readings", ())
         return seen(*readings, desired=self.desired, now=self.second, **given)
+
+
+def offered_of(**known: float) -> Offered:
+    """What is known of a version whose requests take half a second."""
+    return Offered(
+        at=0.0,
+        arrived=0,
+        served=0,
+        busy=0.0,
+        waited=0,
+        late=0,
+        block_ends=0.0,
+        service=SERVICE,
+        **known,
+    )
 
 
 def test_steady_load_gets_its_slots_and_little_more() -> None:
@@ -152,33 +167,45 @@ def test_late_requests_widen_the_spare() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queued", "starting_for", "useful"),
+    ("queued", "starting_for", "counted"),
     [
-        pytest.param(0, (), False, id="nothing waits"),
-        pytest.param(20, (), False, id="twenty are served by the spare slots before a start ends"),
-        pytest.param(4000, (), True, id="four thousand are not"),
-        pytest.param(500, (), True, id="five hundred are not"),
-        pytest.param(500, (9.0,) * 10, False, id="but ten on their way will"),
+        pytest.param(0, (), 0, id="nothing waits"),
+        pytest.param(20, (), 0, id="twenty are served by the spare slots before a start ends"),
+        pytest.param(4000, (), 4000, id="four thousand are not"),
+        pytest.param(500, (), 500, id="five hundred are not"),
+        pytest.param(500, (9.0,) * 10, 0, id="but ten on their way will serve them"),
     ],
 )
 def test_a_queue_counts_only_if_a_start_would_help(
-    queued: int, starting_for: tuple[float, ...], useful: bool
+    queued: int, starting_for: tuple[float, ...], counted: int
 ) -> None:
     observation = seen(desired=9, queued=queued, starting_for=starting_for)
-    offered = Offered(
-        at=0.0,
-        arrived=0,
-        served=0,
-        busy=0.0,
-        waited=0,
-        late=0,
-        block_ends=0.0,
-        served_lately=100.0,
-        busy_lately=50.0,
-        rate=40.0,
-        load=20.0,
-    )
-    assert waits_on(observation, offered, 10.0) is useful
+    assert waiting(observation, offered_of(rate=40.0, load=20.0), 10.0) == pytest.approx(counted)
+
+
+def test_a_queue_is_expected_to_grow_by_as_much_as_it_has() -> None:
+    # 400 come in the 10 s of a start, one replica of 4 slots serves 80
+    observation = seen(desired=1, in_flight=4, queued=30)
+    assert waiting(observation, offered_of(rate=40.0, load=20.0), 10.0) == 60
+
+
+def test_what_is_on_its_way_is_kept_while_requests_wait() -> None:
+    """Else it would be cancelled as soon as it makes the queue count no longer."""
+    traffic = Traffic(desired=1)
+    traffic.run(60, 40.0)
+    traffic.desired = 30
+    on_their_way = {"ready": 6, "starting_for": (9.0,) * 24, "in_flight": 24}
+    want = traffic.run(1, 40.0, queued=300, **on_their_way)
+    assert want.replicas == 30
+    assert want.reason.endswith("; kept at 30 while requests wait")
+
+
+def test_a_load_that_comes_back_after_an_hour_is_known_by_its_service_time() -> None:
+    traffic = Traffic(desired=5)
+    traffic.run(120, 8.0)
+    traffic.run(3600, 0.0)
+    assert traffic.memory is not None
+    assert traffic.memory.offered.service == pytest.approx(SERVICE)
 
 
 def test_a_queue_from_outside_is_asked_too() -> None:
