@@ -5,6 +5,7 @@ missing=
 command -v curl >/dev/null || missing="$missing curl"
 command -v h2load >/dev/null || missing="$missing nghttp2-client"
 command -v openssl >/dev/null || missing="$missing openssl"
+command -v patch >/dev/null || missing="$missing patch"
 command -v prometheus >/dev/null || missing="$missing prometheus"
 command -v redis-server >/dev/null || missing="$missing redis-server"
 if [ -n "$missing" ]; then

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from headrace.metrics import METRICS
 from headrace.metrics.exposition import create_registry
 from headrace.metrics.replicas import STATES
 from headrace.metrics.requests import CODES
+from tests.support.servers import program
 from tests.unit.headrace.fakes import FakeOperations
 
 ROOT = Path(__file__).parents[3]
@@ -39,13 +39,6 @@ def unknown_metrics(text: str) -> set[str]:
         for name in re.findall(r"headrace_[a-z0-9_]+", text)
         if name not in METRICS and SUFFIXES.sub("", name) not in METRICS
     }
-
-
-def promtool() -> str:
-    path = shutil.which("promtool")
-    if path is None:
-        pytest.skip("promtool is not installed")
-    return path
 
 
 def test_the_table_lists_the_metrics_in_order() -> None:
@@ -82,7 +75,7 @@ def test_every_query_is_promql(tmp_path: Path) -> None:
     path = tmp_path / "rules.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "docs", "rules": rules}]}))
     checked = subprocess.run(
-        [promtool(), "check", "rules", path], capture_output=True, text=True, check=False
+        [program("promtool"), "check", "rules", path], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stderr
 
@@ -197,6 +190,6 @@ def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     tests = [*cases, rule_test(QUIET, [])]
     path.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": tests}))
     tested = subprocess.run(
-        [promtool(), "test", "rules", path], capture_output=True, text=True, check=False
+        [program("promtool"), "test", "rules", path], capture_output=True, text=True, check=False
     )
     assert tested.returncode == 0, tested.stdout + tested.stderr

@@ -238,15 +238,23 @@ def test_a_signal_ends_the_search_and_its_processes(
         "--service", "100ms", "--policy", "target", "--points", "20", "--jobs", "1",
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tuning:
-        children = Path(f"/proc/{tuning.pid}/task/{tuning.pid}/children")
-        while not (found := workers(children.read_text())) and tuning.poll() is None:
-            time.sleep(0.05)
-        time.sleep(0.5)
+        found = at_work(tuning.pid)
         tuning.send_signal(sent)
         out, _ = tuning.communicate(timeout=15)
     assert (tuning.returncode, out) == (code, b"")
-    assert found
     assert not workers(" ".join(found))
+
+
+def at_work(pid: int) -> list[str]:
+    """The processes of a search, once they all have the thread that watches their parent."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    deadline = time.monotonic() + 15
+    while True:
+        found = workers(children.read_text())
+        if found and all(len(list(Path(f"/proc/{one}/task").iterdir())) > 1 for one in found):
+            return found
+        assert time.monotonic() < deadline, "the search does not begin"
+        time.sleep(0.01)
 
 
 def workers(pids: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 import yaml
 
 from scaler.simulate.edit import Edit, UneditableError, dressed, edited, undressed, unified
+from tests.support.servers import program
 
 UTILIZATION = ("scale", "signals", "router", "utilization")
 CASES = {
@@ -152,11 +152,8 @@ def test_patch_makes_the_new_file_of_the_old(text: str, tmp_path: Path) -> None:
     assert after == text.replace("b: 2", "b: 3")
     file = tmp_path / "x.yml"
     file.write_bytes(text.encode())
-    patch = shutil.which("patch")
-    if patch is None:
-        pytest.skip("patch is not installed")
     diff = unified(text, after, "x.yml").encode()
-    subprocess.run([patch, str(file)], input=diff, check=True, capture_output=True)
+    subprocess.run([program("patch"), str(file)], input=diff, check=True, capture_output=True)
     assert file.read_bytes() == after.encode()
 
 
