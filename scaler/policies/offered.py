@@ -25,6 +25,11 @@ LEVEL: Final = 30.0
 """Seconds over which the load is averaged, exponentially, for what chance does around it."""
 LATELY: Final = 300.0
 """Seconds over which service time and late requests are averaged, exponentially."""
+LAST: Final = 0.5
+"""Requests, averaged as they are: fewer say nothing new of the service time."""
+FEW: Final = 30
+"""Requests: until so many have ended, those in flight count for the service time too, since the
+quickest end first."""
 NOTHING: Final = 1e-3
 """Requests a second, and slots, below which what is left of an average is none at all."""
 
@@ -39,8 +44,12 @@ class Offered(Struct, frozen=True, kw_only=True):
     busy: float
     waited: int
     late: int
+    in_flight: int = 0
+    """At the last look."""
     served_lately: float = 0.0
     busy_lately: float = 0.0
+    held_lately: float = 0.0
+    """Slot-seconds of all requests, those that are still in flight included; seldom too many."""
     waited_lately: float = 0.0
     late_lately: float = 0.0
     service: float = 0.0
@@ -48,7 +57,7 @@ class Offered(Struct, frozen=True, kw_only=True):
     rate: float = 0.0
     """Arrivals a second, smoothed over the objective's wait."""
     load: float = 0.0
-    """Slots that would be busy if there were always enough."""
+    """Slots that would be busy if there were always enough; 0 while the service time is unknown."""
     level: float = 0.0
     """The same, smoothed over LEVEL, and within two standard deviations of it."""
     block_ends: float
@@ -83,6 +92,7 @@ def begun(seen: Observation, wait: float) -> Offered:
         busy=seen.busy,
         waited=waited,
         late=late,
+        in_flight=seen.in_flight,
         block_ends=seen.monotonic,
     )
 
@@ -91,7 +101,9 @@ def followed(before: Offered, seen: Observation, wait: float, start: float) -> O
     """After one more look. `start` is the seconds that a replica takes until it is ready.
 
     Between looks the load follows dL/dt = rate - L / service: arrivals each add a busy slot, and
-    slots come free at 1 / service. Counters that went back belong to a new daemon.
+    slots come free at 1 / service. It begins, and its history with it, once the service time is
+    known; all slots that ever were busy, by all requests that have ended, is the estimate of a mean
+    under censoring. Counters that went back belong to a new daemon.
     """
     passed = seen.monotonic - before.at
     if passed <= 0:
@@ -101,15 +113,18 @@ def followed(before: Offered, seen: Observation, wait: float, start: float) -> O
     fade_level = math.exp(-passed / LEVEL)
     served = before.served_lately * fade + max(0, seen.served - before.served)
     busy = before.busy_lately * fade + max(0.0, seen.busy - before.busy)
-    service = busy / served if served >= 1 else before.service
+    held = before.held_lately * fade + min(before.in_flight, seen.in_flight) * passed
+    service = before.service
+    if served >= LAST:
+        service = (max(busy, held) if served < FEW else busy) / served
     keep = math.exp(-passed / wait)
     arriving = max(0, seen.arrived - before.arrived) / passed
-    rate = before.rate * keep + arriving * (1 - keep) if before.ends else arriving
-    if service > 0:
+    rate = before.rate * keep + arriving * (1 - keep) if before.rate or before.ends else arriving
+    if before.service > 0:
         keep = math.exp(-passed / service)
         load = before.load * keep + rate * service * (1 - keep)
     else:
-        load = float(seen.in_flight + seen.queued)
+        load = min(rate * service, float(seen.in_flight + seen.queued))
     rate, load = (size if size >= NOTHING else 0.0 for size in (rate, load))
     after = structs.replace(
         before,
@@ -121,6 +136,8 @@ def followed(before: Offered, seen: Observation, wait: float, start: float) -> O
         late=late,
         served_lately=served,
         busy_lately=busy,
+        held_lately=held,
+        in_flight=seen.in_flight,
         service=service,
         waited_lately=before.waited_lately * fade + max(0, waited - before.waited),
         late_lately=before.late_lately * fade + max(0, late - before.late),
@@ -129,7 +146,9 @@ def followed(before: Offered, seen: Observation, wait: float, start: float) -> O
         level=_near(before.level * fade_level + load * (1 - fade_level), load),
         peak=max(before.peak, load),
     )
-    return after if seen.monotonic < after.block_ends else _turned(after, start)
+    if not service or seen.monotonic < after.block_ends:
+        return after
+    return _turned(after, start)
 
 
 def _near(level: float, load: float) -> float:

@@ -232,6 +232,33 @@ def test_offered_load_follows_littles_law() -> None:
     assert offered.ahead == 0.0
 
 
+def test_requests_in_flight_count_while_only_the_quickest_have_ended() -> None:
+    """Ten since 9 s ago, of which one ended after a second: 81 slot-seconds and more, not one."""
+    offered = begun(seen(desired=3), 1.0)
+    for second in range(1, 11):
+        ended = 1 if second >= 2 else 0
+        look = seen(
+            desired=3,
+            now=float(second),
+            in_flight=10 - ended,
+            arrived=10,
+            served=ended,
+            busy=float(ended),
+        )
+        offered = followed(offered, look, 1.0, 10.0)
+    assert 70 < offered.service < 90
+
+
+def test_a_load_is_unknown_until_a_request_has_ended() -> None:
+    """Those that wait for a start are no load that is there all the time."""
+    offered = begun(seen(desired=0), 1.0)
+    for second in range(1, 30):
+        look = seen(desired=0, now=float(second), queued=40 * second, arrived=40 * second)
+        offered = followed(offered, look, 1.0, 60.0)
+    assert (offered.load, offered.ends) == (0.0, ())
+    assert offered.rate == pytest.approx(40.0)
+
+
 def test_counters_that_begin_anew_are_not_taken_for_negative_load() -> None:
     traffic = Traffic()
     traffic.run(100, 40.0)
