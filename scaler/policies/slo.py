@@ -144,6 +144,8 @@ def decide(
         replicas = min(seen.desired, max(need, highest.replicas, strict))
         if replicas > need:
             held = f"{highest.replicas} needed {seen.monotonic - highest.at:.0f}s ago"
+            if highest.replicas < replicas:
+                held = f"as {replicas - 1} would leave no margin"
             reason = f"{reason}; held at {replicas}, {held}"
     return (
         Want(replicas=replicas, reason=reason, proposals=proposals),

@@ -142,6 +142,13 @@ def test_what_a_queue_that_piled_up_needed_is_not_held() -> None:
     assert traffic.run(1, 40.0).replicas < piled / 2
 
 
+def test_a_size_held_by_the_stricter_bound_is_not_told_as_one_that_was_needed() -> None:
+    traffic = Traffic(desired=30, stabilization="1s")
+    traffic.run(60, 6.0)
+    reason = traffic.run(20, 3.0).reason
+    assert reason.endswith("needs 4 slots; held at 2, as 1 would leave no margin")
+
+
 def test_a_hold_of_the_configuration_goes_before_its_own() -> None:
     traffic = Traffic(stabilization="20s")
     traffic.run(300, 80.0)
