@@ -73,6 +73,11 @@ class Offered(Struct, frozen=True, kw_only=True):
     """How far load may rise within a start time, in units of its square root."""
 
     @property
+    def highest(self) -> float:
+        """The highest load of the history."""
+        return max(self.load, *self.peaks) if self.peaks else self.load
+
+    @property
     def late_share(self) -> float:
         """The share of requests that waited too long lately."""
         return self.late_lately / self.waited_lately if self.waited_lately >= 1 else 0.0

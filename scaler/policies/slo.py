@@ -9,7 +9,8 @@ measured.
    Jennings, Mandelbaum, Massey and Whitt (Server Staffing to Meet Time-Varying Demand, 1996).
    While it grows by more than chance would, the load to expect D ahead counts instead.
 2. **Rise.** How far load has risen within D before, in units of its square root: a high quantile
-   of it is what the next D may bring. It holds trend, bursts and chance alike.
+   of it is what the next D may bring. It holds trend, bursts and chance alike. The spare kept for
+   it is at most twice the highest load of the history.
 3. **Slots.** The larger of what Erlang's C formula asks for at this load, and of the requests that
    are there (in flight, and queued), less what a count may lie above its mean by chance, with a
    share of the rise as spare. The spare slots of both grow, up to half as much again, while more
@@ -65,6 +66,9 @@ PILED: Final = 3.0
 """Standard deviations above the load beyond which requests have piled up, not come by chance."""
 RISE_PART: Final = 0.3
 """Of the rise that is kept as spare all the time."""
+HIGHEST_RISE: Final = 2.0
+"""Times the highest load of the history that this spare may be at most: a rise out of nothing is
+huge in square roots, and nothing like it comes on top of a burst."""
 STRICTER: Final = 0.25
 LONGEST_CORRECTION: Final = 1.5
 SHORTEST_HOLD: Final = 60.0
@@ -188,7 +192,8 @@ def _propose(
     correction = min(LONGEST_CORRECTION, max(1.0, offered.late_share / allowed))
     by_erlang = _by_erlang(offered, objective, 1.0)
     spare = max(0.0, by_erlang - offered.level) * correction
-    rise = RISE_PART * offered.rise * math.sqrt(offered.load + 1) * correction
+    rise = RISE_PART * offered.rise * math.sqrt(offered.load + 1)
+    rise = min(rise, HIGHEST_RISE * max(offered.highest, 1.0)) * correction
     part = min(1.0, DRAIN_SERVICES * offered.service / start) if offered.service else 1.0
     there = seen.in_flight + queued
     served = min(there, max(offered.load, seen.in_flight))

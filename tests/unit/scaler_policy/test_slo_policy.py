@@ -163,6 +163,15 @@ def test_an_idle_version_goes_to_zero_and_the_first_request_wakes_it() -> None:
     assert traffic.run(1, 0.0, queued=1).replicas == 1
 
 
+def test_bursts_out_of_nothing_are_not_taken_to_come_on_top_of_each_other() -> None:
+    """Far above a load of none, a thousand slots are not to be expected times its root again."""
+    traffic = Traffic()
+    for _ in range(10):
+        traffic.run(130, 0.0)
+        want = traffic.run(20, 2000.0)
+    assert 1000 <= want.replicas * 4 <= 3500
+
+
 def test_late_requests_widen_the_spare() -> None:
     calm, late = Traffic(), Traffic()
     calm.run(200, 40.0)
