@@ -24,7 +24,8 @@ RISE_QUANTILE: Final = 0.95
 LEVEL: Final = 30.0
 """Seconds over which the load is averaged, exponentially, for what chance does around it."""
 LATELY: Final = 300.0
-"""Seconds over which service time and late requests are averaged, exponentially."""
+"""Seconds over which service time and late requests are averaged, exponentially; and the most that
+one request counts for, so that one of hours does not seem to be what all will be like."""
 LAST: Final = 0.5
 """Requests, averaged as they are: fewer say nothing new of the service time."""
 FEW: Final = 30
@@ -60,6 +61,8 @@ class Offered(Struct, frozen=True, kw_only=True):
     """Slots that would be busy if there were always enough; 0 while the service time is unknown."""
     level: float = 0.0
     """The same, smoothed over LEVEL, and within two standard deviations of it."""
+    occupied: float = 0.0
+    """Slots that were busy all the time; what is busy more becomes part of it over LEVEL."""
     block_ends: float
     """Monotonic seconds."""
     peak: float = 0.0
@@ -71,6 +74,11 @@ class Offered(Struct, frozen=True, kw_only=True):
     """The load to expect a start time ahead, if it goes on growing; 0 while it does not."""
     rise: float = UNKNOWN_RISE
     """How far load may rise within a start time, in units of its square root."""
+
+    @property
+    def steady(self) -> float:
+        """Slots that are busy but for what chance does: by the load, or as long requests keep them."""
+        return max(self.level, self.occupied)
 
     @property
     def highest(self) -> float:
@@ -116,9 +124,12 @@ def followed(before: Offered, seen: Observation, wait: float, start: float) -> O
     waited, late = _waits(seen, wait)
     fade = math.exp(-passed / LATELY)
     fade_level = math.exp(-passed / LEVEL)
-    served = before.served_lately * fade + max(0, seen.served - before.served)
-    busy = before.busy_lately * fade + max(0.0, seen.busy - before.busy)
-    held = before.held_lately * fade + min(before.in_flight, seen.in_flight) * passed
+    ended = max(0, seen.served - before.served)
+    served = before.served_lately * fade + ended
+    held_them = min(max(0.0, seen.busy - before.busy), LATELY * ended)
+    busy = before.busy_lately * fade + held_them
+    throughout = min(before.in_flight, seen.in_flight)
+    held = before.held_lately * fade + throughout * passed
     service = before.service
     if served >= LAST:
         service = (max(busy, held) if served < FEW else busy) / served
@@ -142,6 +153,7 @@ def followed(before: Offered, seen: Observation, wait: float, start: float) -> O
         served_lately=served,
         busy_lately=busy,
         held_lately=held,
+        occupied=min(throughout, before.occupied * fade_level + throughout * (1 - fade_level)),
         in_flight=seen.in_flight,
         service=service,
         waited_lately=before.waited_lately * fade + max(0, waited - before.waited),

@@ -7,10 +7,11 @@ measured.
 1. **Load.** Offered load is the number of slots that would be busy if there were always enough
    (`scaler.policies.offered`): Little's law followed through time, the modified offered load of
    Jennings, Mandelbaum, Massey and Whitt (Server Staffing to Meet Time-Varying Demand, 1996).
-   While it grows by more than chance would, the load to expect D ahead counts instead.
+   While it grows by more than chance would, the load to expect D ahead counts instead; and never
+   less than the slots that requests keep busy, among which a few may be very long.
 2. **Rise.** How far load has risen within D before, in units of its square root: a high quantile
    of it is what the next D may bring. It holds trend, bursts and chance alike. The spare kept for
-   it is at most twice the highest load of the history.
+   it is at most the highest load of the history.
 3. **Slots.** The larger of what Erlang's C formula asks for at this load, and of the requests that
    are there (in flight, and queued), less what a count may lie above its mean by chance, with a
    share of the rise as spare. The spare slots of both grow, up to half as much again, while more
@@ -66,9 +67,6 @@ PILED: Final = 3.0
 """Standard deviations above the load beyond which requests have piled up, not come by chance."""
 RISE_PART: Final = 0.3
 """Of the rise that is kept as spare all the time."""
-HIGHEST_RISE: Final = 2.0
-"""Times the highest load of the history that this spare may be at most: a rise out of nothing is
-huge in square roots, and nothing like it comes on top of a burst."""
 STRICTER: Final = 0.25
 LONGEST_CORRECTION: Final = 1.5
 SHORTEST_HOLD: Final = 60.0
@@ -191,14 +189,14 @@ def _propose(
     allowed = 1 - objective.share
     correction = min(LONGEST_CORRECTION, max(1.0, offered.late_share / allowed))
     by_erlang = _by_erlang(offered, objective, 1.0)
-    spare = max(0.0, by_erlang - offered.level) * correction
+    spare = max(0.0, by_erlang - offered.steady) * correction
     rise = RISE_PART * offered.rise * math.sqrt(offered.load + 1)
-    rise = min(rise, HIGHEST_RISE * max(offered.highest, 1.0)) * correction
+    rise = min(rise, max(offered.highest, 1.0)) * correction
     part = min(1.0, DRAIN_SERVICES * offered.service / start) if offered.service else 1.0
     there = seen.in_flight + queued
     served = min(there, max(offered.load, seen.in_flight))
     present = served + part * (there - served)
-    expected = max(offered.level, offered.ahead) + spare
+    expected = max(offered.steady, offered.ahead) + spare
     slots = max(expected, present - CHANCE * math.sqrt(present) + rise)
     steady = min(present, offered.load + PILED * math.sqrt(offered.load + 1))
     lasting = max(expected, steady - CHANCE * math.sqrt(steady) + rise)
@@ -239,4 +237,4 @@ def _by_erlang(offered: Offered, objective: Objective, part: float) -> float:
     if offered.load < IDLE:
         return 0.0
     late = (1 - objective.share) * LATE_PART * part
-    return servers_for(offered.level, objective.wait / offered.service, late)
+    return servers_for(offered.steady, objective.wait / offered.service, late)

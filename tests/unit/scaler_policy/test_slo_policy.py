@@ -169,7 +169,7 @@ def test_bursts_out_of_nothing_are_not_taken_to_come_on_top_of_each_other() -> N
     for _ in range(10):
         traffic.run(130, 0.0)
         want = traffic.run(20, 2000.0)
-    assert 1000 <= want.replicas * 4 <= 3500
+    assert 1000 <= want.replicas * 4 <= 2500
 
 
 def test_late_requests_widen_the_spare() -> None:
@@ -263,6 +263,33 @@ def test_requests_in_flight_count_while_only_the_quickest_have_ended() -> None:
         )
         offered = followed(offered, look, 1.0, 10.0)
     assert 70 < offered.service < 90
+
+
+def among_short_ones(long: int, seconds: int, ended: int = 0) -> Traffic:
+    """`long` requests of hours beside two a second of half a second; `ended` of them end at last."""
+    traffic = Traffic(desired=5)
+    for second in range(seconds):
+        over = ended if second == seconds - 1 else 0
+        busy = (second + 1) * 2 * SERVICE + over * 7200.0
+        served = (second + 1) * 2 + over
+        traffic.run(1, 2.0, in_flight=1 + long - over, served=served, busy=busy)
+    return traffic
+
+
+def test_long_requests_among_short_ones_keep_their_slots() -> None:
+    traffic = among_short_ones(10, 3600)
+    assert 11 < traffic.desired * 4 <= 20
+    assert traffic.memory is not None
+    assert traffic.memory.offered.service == pytest.approx(SERVICE, rel=0.1)
+
+
+def test_long_requests_that_end_are_not_taken_for_what_all_will_be_like() -> None:
+    traffic = among_short_ones(10, 3600, ended=10)
+    for count in range(1, 600):
+        served = 7210 + 2 * count
+        busy = 7200 * SERVICE + 72_000 + 2 * SERVICE * count
+        traffic.run(1, 2.0, in_flight=1, served=served, busy=busy)
+        assert traffic.desired <= 8
 
 
 def test_a_load_is_unknown_until_a_request_has_ended() -> None:
