@@ -77,7 +77,7 @@ class Offered(Struct, frozen=True, kw_only=True):
 
     @property
     def steady(self) -> float:
-        """Slots that are busy but for what chance does: by the load, or as long requests keep them."""
+        """Slots that are busy but for chance: by the load, or as long requests keep them."""
         return max(self.level, self.occupied)
 
     @property

@@ -266,7 +266,7 @@ def test_requests_in_flight_count_while_only_the_quickest_have_ended() -> None:
 
 
 def among_short_ones(long: int, seconds: int, ended: int = 0) -> Traffic:
-    """`long` requests of hours beside two a second of half a second; `ended` of them end at last."""
+    """`long` requests of hours beside two a second of half a second; `ended` end at last."""
     traffic = Traffic(desired=5)
     for second in range(seconds):
         over = ended if second == seconds - 1 else 0
