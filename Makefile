@@ -46,7 +46,7 @@ bench-balance: $(VENV)/.installed .venv-bench/.headrace ## Compare balance polic
 	@bench/install-programs.sh
 	$(BIN)/python -m bench.balance $(BENCH_ARGS)
 
-bench-scaler: $(VENV)/.installed ## Compare the policies on ../shared/traces, about 20 minutes
+bench-scaler: $(VENV)/.installed ## Compare the policies on ../shared/traces, about 25 minutes
 	$(BIN)/python -m bench.scaler --publish $(BENCH_ARGS)
 
 clean: ## Remove the environment and caches
