@@ -191,7 +191,9 @@ def _propose(
     by_erlang = _by_erlang(offered, objective, 1.0)
     spare = max(0.0, by_erlang - offered.steady) * correction
     rise = RISE_PART * offered.rise * math.sqrt(offered.load + 1)
-    rise = min(rise, max(offered.highest, 1.0)) * correction
+    if rise > offered.load:
+        rise = min(rise, max(offered.highest, 1.0))
+    rise *= correction
     part = min(1.0, DRAIN_SERVICES * offered.service / start) if offered.service else 1.0
     there = seen.in_flight + queued
     served = min(there, max(offered.load, seen.in_flight))
