@@ -136,7 +136,7 @@ def followed(before: Offered, seen: Observation, wait: float, start: float) -> O
     keep = math.exp(-passed / wait)
     arriving = max(0, seen.arrived - before.arrived) / passed
     rate = before.rate * keep + arriving * (1 - keep) if before.rate or before.ends else arriving
-    if before.service > 0:
+    if before.service > 0 and service > 0:
         keep = math.exp(-passed / service)
         load = before.load * keep + rate * service * (1 - keep)
     else:

@@ -302,6 +302,12 @@ def test_a_load_is_unknown_until_a_request_has_ended() -> None:
     assert offered.rate == pytest.approx(40.0)
 
 
+def test_requests_that_take_no_time_are_no_load() -> None:
+    look = seen(desired=1, now=1.0, arrived=40, served=40, busy=0.0)
+    offered = followed(offered_of(rate=40.0, load=20.0), look, 1.0, 10.0)
+    assert (offered.service, offered.load) == (0.0, 0.0)
+
+
 def test_counters_that_begin_anew_are_not_taken_for_negative_load() -> None:
     traffic = Traffic()
     traffic.run(100, 40.0)
